@@ -1,0 +1,56 @@
+# The recipes of this project; CI calls the same ones. `just` alone lists them.
+
+_list:
+    @just --list --unsorted
+
+# Everything that CI does
+ready: format-check lint test mappings generated deny
+
+# Format the code
+format:
+    cargo fmt --all
+
+# Is the code formatted?
+format-check:
+    cargo fmt --all --check
+
+# Lints; a warning is an error
+lint:
+    cargo clippy --all-targets --locked -- -D warnings
+
+# All tests: unit, rules, end to end
+test:
+    cargo test --locked
+
+# The mappings: every problem, every test
+mappings:
+    cargo run --locked --quiet -- check
+    cargo run --locked --quiet -- test mappings src/sandbox
+
+# Write what is generated from the code
+generate:
+    cargo run --locked --quiet -- schema --write schemas
+
+# Is what is generated up to date?
+generated:
+    cargo run --locked --quiet -- schema --write schemas --check
+
+# Licences, sources and bans of dependencies, as far as that works offline
+deny:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    if ! command -v cargo-deny >/dev/null; then
+        echo "SKIPPED: cargo-deny is not installed (cargo install --locked cargo-deny)" >&2
+        exit 0
+    fi
+    cargo fetch --locked --quiet
+    cargo deny --offline --locked check bans licenses sources
+
+# Figures: the pure mapping, and a lane with a million queued messages (left out of `just ready`)
+figures:
+    cargo bench --locked --bench mapping
+    cargo test --locked --release --lib -- --ignored --nocapture a_million
+
+# The sandbox: the whole gateway on this machine, with a page to type on
+sandbox *args:
+    cargo run --release -- sandbox {{args}}

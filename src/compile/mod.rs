@@ -1,0 +1,236 @@
+//! Spec to plan: the only place that judges a mapping.
+//!
+//! Every problem is reported in one run; a part that can't be compiled is left out of the plan, and a plan
+//! with errors is not handed out.
+
+mod condition;
+mod send;
+mod unused;
+mod value;
+mod webhook;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use smol_str::SmolStr;
+
+use crate::diagnostic::{Code, Diagnostic, Diagnostics};
+use crate::expression::{Declared, Names, Read, Scope, Table, Value};
+use crate::plan::{ConfigField, ConfigType, Limits, Plan, Rate, Retry};
+use crate::spec::{self, FromNode, Map};
+use crate::yaml::{Node, Text};
+
+/// The newest version of the mapping format.
+const VERSION: u64 = 1;
+
+/// Compiles a mapping from its tree. None means that there are errors in `out`.
+pub fn mapping(node: &Node, out: &mut Diagnostics) -> Option<Plan> {
+    let mut found = Diagnostics::new();
+    let spec = spec::Mapping::from_node(node, &mut found);
+    let plan = spec.map(|spec| {
+        let mut compiler = Compiler::new(&spec, &mut found);
+        let plan = compiler.mapping(&spec);
+        compiler.unused(node);
+        plan
+    });
+    let sound = !found.has_errors();
+    out.extend(found);
+    plan.filter(|_| sound)
+}
+
+/// Compiles one mapping.
+struct Compiler<'o> {
+    out: &'o mut Diagnostics,
+    /// None: they could not be read, so no table can be called unknown.
+    tables: Option<HashMap<SmolStr, TableRows>>,
+    config: Option<Vec<Declared>>,
+    deployment: Option<Vec<Declared>>,
+    address: bool,
+    /// What the author named, in the order of the file.
+    named: Vec<Named>,
+}
+
+/// A table and the nodes that its rows come from.
+struct TableRows {
+    table: Arc<Table>,
+    rows: Vec<Node>,
+    read: Read,
+}
+
+/// Something that the author gave a name.
+struct Named {
+    what: &'static str,
+    name: Text,
+    read: Read,
+}
+
+impl<'o> Compiler<'o> {
+    fn new(spec: &spec::Mapping, out: &'o mut Diagnostics) -> Self {
+        let mut named = Vec::new();
+        let mut declared = |map: &Map<spec::ConfigItem>, key: &str, what: &'static str| {
+            let names = map.0.iter().map(|(name, item)| {
+                let read = Read::default();
+                if item.address.is_some_and(|flag| flag.0) {
+                    read.mark(); // it is `channel.address`
+                }
+                named.push(Named { what, name: name.clone(), read: read.clone() });
+                (name.value.clone(), read)
+            });
+            let names: Vec<Declared> = names.collect();
+            (!spec.shape.is_unread(key)).then_some(names)
+        };
+        let config = declared(&spec.config, "config", "config item");
+        let deployment = declared(&spec.deployment, "deployment", "deployment item");
+        let mut tables = HashMap::new();
+        for (name, rows) in &spec.tables.0 {
+            let read = Read::default();
+            named.push(Named { what: "table", name: name.clone(), read: read.clone() });
+            let values = rows.0.iter().map(|(_, row)| row.0.clone()).collect();
+            let table = TableRows { table: Arc::new(table(rows)), rows: values, read };
+            tables.insert(name.value.clone(), table);
+        }
+        Self {
+            out,
+            tables: (!spec.shape.is_unread("tables")).then_some(tables),
+            config,
+            deployment,
+            address: spec.shape.is_unread("config")
+                || spec.config.0.iter().any(|(_, item)| item.address.is_some_and(|flag| flag.0)),
+            named,
+        }
+    }
+
+    fn mapping(&mut self, spec: &spec::Mapping) -> Plan {
+        if spec.patchcord.0 != VERSION && !spec.shape.is_unread("patchcord") {
+            let span = spec.shape.value("patchcord", spec.span);
+            let message =
+                format!("this program knows version {VERSION} of the format, not {}", spec.patchcord.0);
+            let problem = Diagnostic::new(Code::InvalidValue, span, message).label("unknown version");
+            self.out.push(problem.fix(span, VERSION.to_string(), format!("write `patchcord: {VERSION}`")));
+        }
+        self.defaults(spec);
+        let webhooks = self.webhooks(spec);
+        let send = spec.send.as_ref().and_then(|send| self.send(spec, send));
+        Plan {
+            name: spec.name.value.clone(),
+            title: spec
+                .title
+                .as_ref()
+                .map_or_else(|| spec.name.value.to_string(), |title| title.value.to_string()),
+            contact_id: spec.contact_id,
+            config: self.fields(&spec.config),
+            deployment: self.fields(&spec.deployment),
+            webhooks,
+            send,
+            limits: limits(spec.limits.as_ref(), Limits::default()),
+            retry: retry(spec.retry.as_ref(), Retry::default()),
+        }
+    }
+
+    fn fields(&mut self, map: &Map<spec::ConfigItem>) -> Vec<ConfigField> {
+        let mut address: Option<&Text> = None;
+        let mut fields = Vec::new();
+        for (name, item) in &map.0 {
+            let is_address = item.address.is_some_and(|flag| flag.0);
+            if is_address {
+                if let Some(first) = address {
+                    let problem = Diagnostic::new(
+                        Code::InvalidValue,
+                        name.span,
+                        "a second item is the channel's address",
+                    );
+                    self.out.push(problem.secondary(first.span, "the first"));
+                }
+                address = Some(name);
+            }
+            fields.push(ConfigField {
+                name: name.value.clone(),
+                required: item.required.is_some_and(|flag| flag.0),
+                secret: item.secret.is_some_and(|flag| flag.0),
+                address: is_address,
+                kind: item.r#type.unwrap_or(ConfigType::Text),
+                allowed: item.r#enum.iter().flatten().map(|text| text.value.clone()).collect(),
+                default: item.default.as_ref().map_or(Value::Null, |raw| raw.0.to_value()),
+            });
+        }
+        fields
+    }
+
+    /// The names that are visible with the given scopes.
+    fn names(&self, scopes: &[Scope]) -> Names {
+        Names::of(scopes).declare(self.config.clone(), self.deployment.clone())
+    }
+}
+
+fn table(rows: &Map<spec::Raw>) -> Table {
+    let mut otherwise = Value::Null;
+    let mut made = Vec::new();
+    for (key, row) in &rows.0 {
+        let value = row.0.to_value();
+        if key.value == "$default" {
+            otherwise = value;
+        } else {
+            made.push((crate::expression::Pattern::parse(&key.value), value));
+        }
+    }
+    Table::new(made, otherwise)
+}
+
+/// The limits that a file gives, over those that hold without it.
+pub fn limits(spec: Option<&spec::Limits>, base: Limits) -> Limits {
+    let Some(spec) = spec else { return base };
+    Limits {
+        rate: spec.rate.map_or(base.rate, rate),
+        per_contact: spec.per_contact.map_or(base.per_contact, rate),
+        in_flight: spec
+            .in_flight
+            .map_or(base.in_flight, |count| usize::try_from(count.0).unwrap_or(usize::MAX).max(1)),
+        timeout: spec.timeout.map_or(base.timeout, |timeout| timeout.0),
+    }
+}
+
+/// The retry policy that a file gives, over the one that holds without it.
+pub fn retry(spec: Option<&spec::Retry>, base: Retry) -> Retry {
+    let Some(spec) = spec else { return base };
+    Retry {
+        attempts: spec.attempts.map_or(base.attempts, |count| u32::try_from(count.0).ok()),
+        first: spec.first.map_or(base.first, |duration| duration.0),
+        max: spec.max.map_or(base.max, |duration| duration.0),
+        give_up_after: spec.give_up_after.map_or(base.give_up_after, |duration| duration.0),
+    }
+}
+
+/// The rate that a file gives.
+pub fn rate(rate: spec::Rate) -> Rate {
+    match rate {
+        spec::Rate::Limited { count, per } => Rate::Limited { count, per },
+        spec::Rate::Unlimited => Rate::Unlimited,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::{self, Sources};
+    use crate::yaml;
+
+    #[test]
+    fn every_shipped_mapping_compiles_without_a_problem() {
+        for path in glob("mappings") {
+            let mut sources = Sources::new();
+            let file = sources.add(&path, std::fs::read_to_string(&path).unwrap());
+            let mut out = Diagnostics::new();
+            let plan = yaml::parse(file, &sources, &mut out).and_then(|node| mapping(&node, &mut out));
+            assert!(out.is_empty() && plan.is_some(), "{}", diagnostic::text(&out, &sources, false));
+        }
+    }
+
+    fn glob(folder: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let files = entries.filter_map(|path| path.to_str().map(str::to_string));
+        let mut files: Vec<_> = files.filter(|path| !path.contains(".test.")).collect();
+        files.sort();
+        assert!(!files.is_empty());
+        files
+    }
+}

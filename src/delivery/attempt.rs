@@ -1,0 +1,69 @@
+//! One attempt, and writing down how it went: the two things a lane waits for.
+//!
+//! Invariant: both end in an answer, whatever the carrier or the disk does. A contact's next delivery goes only
+//! after the outcome of this one is on disk.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::time::Instant;
+
+use super::carrier::{Carrier, Outcome};
+use super::pacer::Ticket;
+use crate::message::Fault;
+use crate::store::{Delivery, Settlement, Store, StoreError};
+
+/// An attempt that is over.
+pub(super) struct Answered {
+    /// What was tried.
+    pub(super) delivery: Arc<Delivery>,
+    /// Its place in the pacer's log.
+    pub(super) ticket: Ticket,
+    /// How it went.
+    pub(super) outcome: Outcome,
+    /// When the answer came.
+    pub(super) at: Instant,
+}
+
+/// Makes an attempt; a panic or too long a wait is something to repeat.
+pub(super) async fn attempt(
+    carrier: Arc<dyn Carrier>,
+    delivery: Arc<Delivery>,
+    ticket: Ticket,
+    time_limit: Duration,
+) -> Answered {
+    let made = AssertUnwindSafe(tokio::time::timeout(time_limit, carrier.attempt(&delivery))).catch_unwind();
+    let repeat = |message: &str| Outcome::Retry {
+        after: None,
+        fault: Fault { code: String::new(), message: message.to_owned() },
+        progress: None,
+    };
+    let outcome = match made.await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_)) => repeat("the attempt took too long"),
+        Err(_) => {
+            tracing::error!(lane = %delivery.lane, mid = %delivery.mid, "the attempt panicked");
+            repeat("the attempt came to an unexpected end")
+        }
+    };
+    Answered { delivery, ticket, outcome, at: Instant::now() }
+}
+
+/// Writes a settlement until it is written; `false` when the store was closed before.
+pub(super) async fn settle(store: Arc<dyn Store>, settlement: Settlement) -> bool {
+    let mut wait = Duration::from_millis(100);
+    loop {
+        match store.settle(settlement.clone()).await {
+            Ok(_) => return true,
+            Err(StoreError::Closed) => return false,
+            Err(error) => {
+                let delivery = &settlement.delivery;
+                tracing::error!(lane = %delivery.lane, mid = %delivery.mid, %error, "outcome not written yet");
+            }
+        }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(Duration::from_secs(5));
+    }
+}

@@ -1,0 +1,79 @@
+//! The other side of an attempt: what carries a delivery to where it belongs, and what it may say about it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use crate::message::Fault;
+use crate::store::{Delivery, Direction};
+
+/// How an attempt went.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// The other side took it.
+    Sent {
+        /// The provider's ids per part of the message; a part may have several names. Empty for the platform.
+        ids: Vec<Vec<String>>,
+    },
+    /// A request of several succeeded: the next one is due at once, with its own place in the rate. No attempt is
+    /// counted.
+    Partly {
+        /// Small JSON about what is sent already; comes back with the next attempt.
+        progress: String,
+    },
+    /// It may work later.
+    Retry {
+        /// The shortest wait before the next attempt; `None`: the policy alone decides.
+        after: Option<Duration>,
+        /// What was wrong.
+        fault: Fault,
+        /// Small JSON about parts that are sent already; comes back with the next attempt. `None` leaves the
+        /// earlier note.
+        progress: Option<String>,
+    },
+    /// The other side wants fewer requests: the whole lane rests. Not counted as an attempt.
+    Throttled {
+        /// How long it wants to be left alone, from its answer on; `None`: it did not say.
+        after: Option<Duration>,
+        /// What it said.
+        fault: Fault,
+        /// See [`Outcome::Retry`].
+        progress: Option<String>,
+    },
+    /// It will never work.
+    Failed {
+        /// What was wrong.
+        fault: Fault,
+    },
+    /// It will never work, because the contact wants no messages.
+    OptOut {
+        /// What was wrong.
+        fault: Fault,
+    },
+}
+
+/// Carries deliveries: over HTTP to the platform, through a mapping and HTTP to a provider.
+pub trait Carrier: Send + Sync {
+    /// Makes one attempt. It must end by itself (every call with a time-out); a panic or an attempt that takes
+    /// longer than the lane's time limit counts as [`Outcome::Retry`].
+    fn attempt<'a>(&'a self, delivery: &'a Arc<Delivery>) -> BoxFuture<'a, Outcome>;
+}
+
+/// One carrier for each direction.
+#[derive(Clone)]
+pub struct ByDirection {
+    /// To the platform.
+    pub inbound: Arc<dyn Carrier>,
+    /// To the providers.
+    pub outbound: Arc<dyn Carrier>,
+}
+
+impl Carrier for ByDirection {
+    fn attempt<'a>(&'a self, delivery: &'a Arc<Delivery>) -> BoxFuture<'a, Outcome> {
+        match delivery.lane.direction {
+            Direction::Inbound => self.inbound.attempt(delivery),
+            Direction::Outbound => self.outbound.attempt(delivery),
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! The engine: gives every lane with something to do a task, and hands what was committed to its lane.
+//!
+//! Invariants: a lane has at most one task; what a lane is not told of it finds in the store; every task is
+//! awaited at shutdown. Up to one window after the start no request starts, since what an earlier process sent
+//! in it is not known (unless the store is new); the pauses that the other side asked for are known, and kept.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::task::{Id, JoinHandle, JoinSet};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::carrier::Carrier;
+use super::lane::{self, Start};
+use super::settings::{LaneSettings, SettingsOf};
+use super::stats::{Gauge, LaneStats};
+use crate::store::{Delivery, DeliveryId, Fed, Feed, FeedReader, Filter, Lane, LaneDepth, Store, feed};
+use crate::world::{Millis, World};
+
+/// How many committed deliveries wait for a lane's task at most; the others it finds in the store.
+const INBOX: usize = 1024;
+/// How often idle lanes are looked for.
+const TICK: Duration = Duration::from_secs(30);
+/// How long a lane has nothing to do before its task ends.
+const IDLE: Duration = Duration::from_mins(1);
+
+/// The running engine.
+pub struct Engine {
+    stop: watch::Sender<Option<Instant>>,
+    reload: Arc<Notify>,
+    gauges: Gauges,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What an engine works with.
+pub struct Parts {
+    /// Where deliveries are.
+    pub store: Arc<dyn Store>,
+    /// The other end of the feed that the store was opened with.
+    pub feed: FeedReader,
+    /// What carries deliveries.
+    pub carrier: Arc<dyn Carrier>,
+    /// How lanes behave.
+    pub settings: SettingsOf,
+    /// Clock and randomness.
+    pub world: World,
+}
+
+type Gauges = Arc<Mutex<HashMap<Lane, Gauge>>>;
+
+impl Engine {
+    /// Starts delivering: first what is in the store, then what is fed.
+    pub fn start(parts: Parts) -> Self {
+        let (stop, stopped) = watch::channel(None);
+        let (reload, gauges) = (Arc::new(Notify::new()), Gauges::default());
+        let router = Router {
+            parts,
+            stop: stopped,
+            reload: Arc::clone(&reload),
+            gauges: Arc::clone(&gauges),
+            lanes: HashMap::new(),
+            pauses: HashMap::new(),
+            tasks: JoinSet::new(),
+            started: Instant::now(),
+        };
+        Self { stop, reload, gauges, task: Mutex::new(Some(tokio::spawn(router.run()))) }
+    }
+
+    /// Asks for the settings of every lane again; lanes that may run now and did not before are started.
+    pub fn reload(&self) {
+        self.reload.notify_one();
+    }
+
+    /// How every lane that has had something to do is doing, in the order of their names.
+    pub fn stats(&self) -> Vec<LaneStats> {
+        let gauges = self.gauges.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stats: Vec<LaneStats> = gauges.values().map(|gauge| gauge.lock().clone()).collect();
+        stats.sort_by(|a, b| a.lane.cmp(&b.lane));
+        stats
+    }
+
+    /// Starts nothing more, waits for what is under way, at most for `within`, and writes down how it went. What
+    /// is not over then is tried again after the next start.
+    pub async fn shutdown(&self, within: Duration) {
+        let deadline = Instant::now() + within;
+        self.stop.send_replace(Some(deadline));
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task {
+            // An error means that the engine panicked or was aborted; there is nothing left to wait for.
+            let _ = task.await;
+        }
+    }
+}
+
+struct Router {
+    parts: Parts,
+    stop: watch::Receiver<Option<Instant>>,
+    reload: Arc<Notify>,
+    gauges: Gauges,
+    lanes: HashMap<Lane, Running>,
+    pauses: HashMap<Lane, Millis>,
+    tasks: JoinSet<()>,
+    started: Instant,
+}
+
+struct Running {
+    inbox: Feed,
+    settings: watch::Sender<Option<LaneSettings>>,
+    gauge: Gauge,
+    last_push: Instant,
+    /// Deliveries up to this one are counted in the depth.
+    counted: DeliveryId,
+    task: Id,
+}
+
+impl Router {
+    async fn run(mut self) {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut look = true;
+        self.forgive().await;
+        loop {
+            if look && self.stop.borrow().is_none() {
+                look = false;
+                self.look().await;
+            }
+            tokio::select! {
+                biased;
+                _ = self.stop.changed() => break,
+                Some(over) = self.tasks.join_next_with_id() => look |= self.over(&over),
+                () = self.reload.notified() => {
+                    self.apply();
+                    look = true;
+                }
+                _ = tick.tick() => self.retire(),
+                fed = self.parts.feed.next() => match fed {
+                    Some(Fed::New(delivery)) => {
+                        self.hand(&delivery);
+                    }
+                    Some(Fed::Missed) => {
+                        for lane in self.lanes.values() {
+                            lane.inbox.miss();
+                        }
+                        look = true;
+                    }
+                    // The store is closed; the lanes may have something left to do.
+                    None => {
+                        let _ = self.stop.changed().await;
+                        break;
+                    }
+                },
+            }
+        }
+        while self.tasks.join_next().await.is_some() {}
+    }
+
+    /// A store that never held anything tells that no earlier process sent anything: no window is used up.
+    async fn forgive(&mut self) {
+        const LONG_AGO: Duration = Duration::from_hours(24);
+        let newest = self.parts.store.list(Filter { limit: 1, ..Filter::default() }).await;
+        if newest.is_ok_and(|newest| newest.is_empty()) {
+            self.started = self.started.checked_sub(LONG_AGO).unwrap_or(self.started);
+        }
+    }
+
+    /// Starts the lanes that have something in the store.
+    async fn look(&mut self) {
+        let mut wait = Duration::from_millis(200);
+        let depths = loop {
+            match self.parts.store.lanes().await {
+                Ok(depths) => break depths,
+                Err(error) => tracing::error!(%error, "the store cannot tell what there is to do"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(wait) => wait = (wait * 2).min(Duration::from_secs(5)),
+                _ = self.stop.changed() => return,
+            }
+        };
+        for LaneDepth { lane, queued, newest, paused_until, .. } in depths {
+            if let Some(until) = paused_until {
+                self.pauses.insert(lane.clone(), until);
+            }
+            if queued > 0
+                && let Some(running) = self.lane(&lane)
+            {
+                running.gauge.lock().depth = queued;
+                running.counted = newest.unwrap_or_default();
+            }
+        }
+    }
+
+    fn hand(&mut self, delivery: &Arc<Delivery>) {
+        if let Some(running) = self.lane(&delivery.lane) {
+            running.last_push = Instant::now();
+            if delivery.id > running.counted {
+                running.gauge.lock().depth += 1;
+            }
+            running.inbox.push(delivery);
+        }
+    }
+
+    /// The task of a lane, started if need be; `None` if the lane is not to run.
+    fn lane(&mut self, lane: &Lane) -> Option<&mut Running> {
+        if !self.lanes.contains_key(lane) {
+            let settings = (self.parts.settings)(lane)?;
+            let running = self.spawn(lane.clone(), settings);
+            self.lanes.insert(lane.clone(), running);
+        }
+        self.lanes.get_mut(lane)
+    }
+
+    fn spawn(&mut self, lane: Lane, settings: LaneSettings) -> Running {
+        let gauge = {
+            let mut gauges = self.gauges.lock().unwrap_or_else(PoisonError::into_inner);
+            gauges.entry(lane.clone()).or_insert_with(|| Gauge::new(lane.clone())).clone()
+        };
+        gauge.lock().idle_since = None;
+        let (inbox, reader) = feed(INBOX);
+        let (settings, settings_reader) = watch::channel(Some(settings));
+        let now = Instant::now();
+        let rest_until = self.pauses.remove(&lane).and_then(|until| {
+            let rest = until.saturating_sub(self.parts.world.now());
+            u64::try_from(rest).ok().map(|rest| now + Duration::from_millis(rest))
+        });
+        let task = lane::run(Start {
+            lane,
+            store: Arc::clone(&self.parts.store),
+            carrier: Arc::clone(&self.parts.carrier),
+            world: self.parts.world.clone(),
+            settings: settings_reader,
+            inbox: reader,
+            stop: self.stop.clone(),
+            gauge: gauge.clone(),
+            full_until: self.started,
+            rest_until,
+        });
+        let task = self.tasks.spawn(task).id();
+        Running { inbox, settings, gauge, last_push: now, counted: 0, task }
+    }
+
+    /// A lane's task is over; whether the store has to be looked at, because it should not be.
+    fn over(&mut self, over: &Result<(Id, ()), tokio::task::JoinError>) -> bool {
+        let id = match over {
+            Ok((id, ())) => *id,
+            Err(error) => error.id(),
+        };
+        let Some(lane) = self.lanes.iter().find(|(_, it)| it.task == id).map(|(lane, _)| lane.clone()) else {
+            return false;
+        };
+        tracing::error!(%lane, "the lane's task ended unexpectedly and is started again");
+        self.lanes.remove(&lane);
+        true
+    }
+
+    /// New settings for the lanes that have a task; those that are not to run start nothing more.
+    fn apply(&mut self) {
+        for (lane, running) in &self.lanes {
+            let settings = (self.parts.settings)(lane);
+            running.settings.send_if_modified(|old| {
+                let changed = *old != settings;
+                *old = settings;
+                changed
+            });
+        }
+    }
+
+    /// Lets the tasks of lanes end that have had nothing to do for a while. Only the router gives a lane work, so
+    /// one that was idle and was given nothing since is idle still.
+    fn retire(&mut self) {
+        let now = Instant::now();
+        self.lanes.retain(|_, running| {
+            let limit = running.settings.borrow().as_ref().and_then(|settings| settings.rate.limit());
+            let window = limit.map_or(Duration::ZERO, |(_, window)| window);
+            let idle_since = running.gauge.lock().idle_since;
+            let idle = idle_since.is_some_and(|since| {
+                since >= running.last_push && now.saturating_duration_since(since) > IDLE.max(window * 2)
+            });
+            !idle
+        });
+    }
+}

@@ -1,0 +1,349 @@
+//! The task of one lane: takes from the feed and the store, paces, attempts, judges, settles.
+//!
+//! Invariants: no request starts before the pacer allows it and while the lane rests; a contact has at most one
+//! delivery under way, and its next one goes after the outcome is on disk; requests under way, and outcomes not
+//! yet on disk, are bounded.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, OptionFuture};
+use smol_str::SmolStr;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use super::attempt::{self, Answered};
+use super::carrier::{Carrier, Outcome};
+use super::judge::{Judgement, judge};
+use super::pacer::Pacer;
+use super::queue::{Queue, Wanted};
+use super::settings::LaneSettings;
+use super::spacing::Spacing;
+use super::stats::Gauge;
+use crate::message::{Contact, Content, Event, EventKind, IdOwner};
+use crate::store::{
+    Delivery, Ending, Fed, FeedReader, Lane, NewDelivery, Settlement, Store, StoreError, event_delivery,
+};
+use crate::world::{Millis, World};
+
+/// How long to wait after the store could not be read.
+const READ_AGAIN: Duration = Duration::from_secs(1);
+
+/// What a lane is started with.
+pub(super) struct Start {
+    pub(super) lane: Lane,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) carrier: Arc<dyn Carrier>,
+    pub(super) world: World,
+    pub(super) settings: watch::Receiver<Option<LaneSettings>>,
+    pub(super) inbox: FeedReader,
+    /// Set once: stop starting, and be done by then.
+    pub(super) stop: watch::Receiver<Option<Instant>>,
+    pub(super) gauge: Gauge,
+    /// Up to then the rate counts as used up.
+    pub(super) full_until: Instant,
+    /// The lane rests until then.
+    pub(super) rest_until: Option<Instant>,
+}
+
+type Page = (Wanted, Result<Vec<Arc<Delivery>>, StoreError>);
+
+enum Step {
+    Answered(Box<Answered>),
+    Settled { contact: SmolStr, id: i64, again_at: Option<Instant> },
+}
+
+struct Running {
+    start: Start,
+    settings: LaneSettings,
+    queue: Queue,
+    pacer: Pacer,
+    rest_until: Option<Instant>,
+    /// Contacts that were written to lately, and when they may be again.
+    spacing: Spacing,
+    /// Throttled answers in a row.
+    streak: u32,
+    attempts: usize,
+    steps: JoinSet<Step>,
+    reading: OptionFuture<BoxFuture<'static, Page>>,
+    read_not_before: Option<Instant>,
+    retired: bool,
+    /// Nothing is started: the lane is not to run now.
+    held: bool,
+    /// Nothing is started any more, and all is over by then.
+    deadline: Option<Instant>,
+}
+
+/// Runs a lane until it is stopped, or its inbox ends and it has nothing to do.
+pub(super) async fn run(mut start: Start) {
+    let settings = start.settings.borrow_and_update().clone();
+    let held = settings.is_none();
+    let settings = settings.unwrap_or_default();
+    let lane = Running {
+        queue: Queue::new(settings.window, settings.in_flight),
+        pacer: Pacer::new(settings.rate, start.full_until),
+        rest_until: start.rest_until,
+        spacing: Spacing::default(),
+        start,
+        settings,
+        streak: 0,
+        attempts: 0,
+        steps: JoinSet::new(),
+        reading: None.into(),
+        read_not_before: None,
+        retired: false,
+        held,
+        deadline: None,
+    };
+    lane.work().await;
+}
+
+impl Running {
+    async fn work(mut self) {
+        let mut reading = false;
+        loop {
+            let now = Instant::now();
+            let mut alarm = self.deadline;
+            if let Some(deadline) = self.deadline {
+                if self.steps.is_empty() || deadline <= now {
+                    return;
+                }
+            } else {
+                self.queue.wake(now);
+                if !reading {
+                    reading = self.read(now);
+                }
+                alarm = self.start_ready(now, reading);
+                self.report();
+                if self.retired && !reading && self.queue.is_idle() && self.steps.is_empty() {
+                    return;
+                }
+            }
+            tokio::select! {
+                biased;
+                Some(step) = self.steps.join_next() => {
+                    self.step(step);
+                    while let Some(step) = self.steps.try_join_next() {
+                        self.step(step);
+                    }
+                }
+                Some(page) = &mut self.reading, if reading => {
+                    reading = false;
+                    self.reading = None.into();
+                    self.took(page);
+                }
+                fed = self.start.inbox.next(), if !reading && !self.retired && self.deadline.is_none() => self.fed(fed),
+                Ok(()) = self.start.settings.changed() => self.change(),
+                stopped = self.start.stop.changed(), if self.deadline.is_none() => {
+                    // An engine that is gone without a word waits for nothing.
+                    let until = *self.start.stop.borrow_and_update();
+                    self.deadline = if stopped.is_ok() { until } else { Some(now) };
+                }
+                () = sleep_until(alarm.unwrap_or(now)), if alarm.is_some() => {}
+            }
+        }
+    }
+
+    fn fed(&mut self, fed: Option<Fed>) {
+        let mut next = fed;
+        if next.is_none() {
+            self.retired = true;
+        }
+        while let Some(fed) = next {
+            match fed {
+                Fed::New(delivery) => self.queue.offer(&delivery),
+                Fed::Missed => self.queue.missed(),
+            }
+            next = self.start.inbox.try_next();
+        }
+    }
+
+    /// Starts reading what the queue wants; whether it did.
+    fn read(&mut self, now: Instant) -> bool {
+        if self.read_not_before.is_some_and(|then| now < then) {
+            return false;
+        }
+        self.read_not_before = None;
+        let Some(wanted) = self.queue.wanted() else { return false };
+        let lane = self.start.lane.clone();
+        let answer = match &wanted {
+            Wanted::Any { after, limit } => self.start.store.page(lane, *after, *limit),
+            Wanted::Of { contact, after, upto, limit } => {
+                self.start.store.page_contact(lane, contact.clone(), *after, *upto, *limit)
+            }
+        };
+        self.reading = Some(answer.map(|page| (wanted, page)).boxed()).into();
+        true
+    }
+
+    fn took(&mut self, (wanted, page): Page) {
+        let page = match page {
+            Ok(page) => page,
+            Err(error) => {
+                tracing::error!(lane = %self.start.lane, %error, "the queue cannot be read now");
+                self.read_not_before = Some(Instant::now() + READ_AGAIN);
+                return;
+            }
+        };
+        match wanted {
+            Wanted::Of { contact, limit, .. } => self.queue.of(&contact, page, limit),
+            Wanted::Any { limit, .. } => {
+                let (now, wall) = (Instant::now(), self.start.world.now());
+                // A wall clock that was set back must not stretch a wait beyond what the policy ever asks for.
+                let longest = self.settings.retry.max.max(self.settings.retry.give_up_after);
+                self.queue.any(&page, limit, |delivery| {
+                    let wait = millis(delivery.not_before.saturating_sub(wall)).min(longest);
+                    (!wait.is_zero()).then(|| now + wait)
+                });
+            }
+        }
+    }
+
+    /// Starts what may start; gives the moment to look again.
+    fn start_ready(&mut self, now: Instant, reading: bool) -> Option<Instant> {
+        let room = |it: &Self| {
+            it.attempts < it.settings.in_flight.max(1) && it.steps.len() < 256.max(it.settings.in_flight * 4)
+        };
+        if self.rest_until.is_some_and(|until| until <= now) {
+            self.rest_until = None;
+        }
+        let mut alarm = [self.queue.next_due(), self.rest_until, self.read_not_before.filter(|_| !reading)]
+            .into_iter()
+            .flatten()
+            .min();
+        loop {
+            if self.held || self.rest_until.is_some() || !self.queue.has_ready() || !room(self) {
+                self.pacer.rest();
+                return alarm;
+            }
+            let ready_at = self.pacer.ready_at(now);
+            if ready_at > now {
+                alarm = Some(alarm.map_or(ready_at, |alarm| alarm.min(ready_at)));
+                return alarm;
+            }
+            let Some(delivery) = self.queue.next() else { return alarm };
+            if let Some(free_at) = self.spacing.take(&delivery.contact, self.settings.per_contact, now) {
+                self.queue.wait(&delivery.contact, delivery.id, free_at);
+                alarm = Some(alarm.map_or(free_at, |alarm| alarm.min(free_at)));
+                continue;
+            }
+            let ticket = self.pacer.start(now);
+            self.attempts += 1;
+            let carrier = Arc::clone(&self.start.carrier);
+            let attempt = attempt::attempt(carrier, delivery, ticket, self.settings.time_limit);
+            self.steps.spawn(attempt.map(|answered| Step::Answered(Box::new(answered))));
+        }
+    }
+
+    fn step(&mut self, step: Result<Step, tokio::task::JoinError>) {
+        match step {
+            Ok(Step::Answered(answered)) => self.answered(*answered),
+            Ok(Step::Settled { contact, id, again_at: Some(due) }) => self.queue.wait(&contact, id, due),
+            Ok(Step::Settled { contact, .. }) => self.queue.done(&contact),
+            // Neither step panics and nobody aborts one; the contact would stay as it is until a restart.
+            Err(error) => tracing::error!(lane = %self.start.lane, %error, "a step was lost"),
+        }
+    }
+
+    fn answered(&mut self, answered: Answered) {
+        self.attempts -= 1;
+        self.pacer.finish(answered.ticket, answered.at);
+        self.streak = match answered.outcome {
+            // What was under way when the lane began to rest says nothing new.
+            Outcome::Throttled { .. } => {
+                self.streak.saturating_add(u32::from(self.rest_until.is_none())).max(1)
+            }
+            _ => 0,
+        };
+        let (now, random) = (self.start.world.now(), self.start.world.fraction());
+        let delivery = answered.delivery;
+        let it = judge(answered.outcome, &delivery, now, self.streak, &self.settings.retry, random);
+        if let Some(rest) = it.rest {
+            self.rest_until = self.rest_until.max(Some(answered.at + rest));
+        }
+        self.count(&it);
+        let again_at = it.again_after.map(|wait| answered.at + wait);
+        let settlement = Settlement {
+            at: now,
+            attempts: it.attempts,
+            follow_ups: if it.opted_out { vec![self.opt_out(&delivery, now)] } else { Vec::new() },
+            ending: it.ending,
+            post: self.settings.post,
+            delivery: Arc::clone(&delivery),
+        };
+        let settling = attempt::settle(Arc::clone(&self.start.store), settlement);
+        self.steps.spawn(settling.map(move |_| Step::Settled {
+            contact: delivery.contact.clone(),
+            id: delivery.id,
+            again_at,
+        }));
+    }
+
+    /// Tells the platform's side that the contact wants no messages.
+    fn opt_out(&self, delivery: &Delivery, now: Millis) -> NewDelivery {
+        let id = self.start.world.new_id();
+        let event = Event {
+            kind: EventKind::OptOut,
+            id: id.clone(),
+            id_owner: IdOwner::Own,
+            timestamp: now,
+            contact: Contact { id: delivery.contact.to_string(), ..Contact::default() },
+            content: Content::default(),
+            status: None,
+            error: None,
+        };
+        event_delivery(&delivery.lane.channel, &delivery.contact, &id.into(), &event)
+    }
+
+    /// New settings: a changed rate is kept to from now on, as if its window were full.
+    fn change(&mut self) {
+        let settings = self.start.settings.borrow_and_update().clone();
+        self.held = settings.is_none();
+        let Some(settings) = settings else { return };
+        if settings.rate != self.settings.rate {
+            self.pacer = Pacer::new(settings.rate, Instant::now());
+        }
+        self.settings = settings;
+    }
+
+    fn count(&self, it: &Judgement) {
+        let mut stats = self.start.gauge.lock();
+        match &it.ending {
+            Ending::Sent { .. } => stats.sent += 1,
+            Ending::Failed { .. } => stats.failed += 1,
+            Ending::Dead { .. } => stats.dead += 1,
+            Ending::Retry { .. } => {
+                let is_retry = it.rest.is_none() && it.again_after.is_some_and(|wait| !wait.is_zero());
+                stats.retried += u64::from(is_retry);
+            }
+        }
+        stats.throttled += u64::from(it.rest.is_some());
+        if it.again_after.is_none() {
+            stats.depth = stats.depth.saturating_sub(1);
+        }
+    }
+
+    fn report(&self) {
+        let idle = self.queue.is_idle() && self.steps.is_empty() && self.rest_until.is_none();
+        let wall = self.start.world.now();
+        let mut stats = self.start.gauge.lock();
+        stats.in_flight = self.attempts;
+        stats.retrying = self.queue.retrying();
+        stats.paused_until = self.rest_until.map(|until| {
+            let rest = until.saturating_duration_since(Instant::now());
+            wall.saturating_add(Millis::try_from(rest.as_millis()).unwrap_or(Millis::MAX))
+        });
+        if idle {
+            stats.depth = 0;
+            stats.idle_since.get_or_insert_with(Instant::now);
+        } else {
+            stats.idle_since = None;
+        }
+    }
+}
+
+fn millis(millis: Millis) -> Duration {
+    Duration::from_millis(u64::try_from(millis).unwrap_or_default())
+}

@@ -1,0 +1,44 @@
+//! What a lane is allowed and how it behaves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::rate::Rate;
+use super::retry::RetryPolicy;
+use crate::store::{Lane, StatusSet};
+
+/// How a lane behaves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LaneSettings {
+    /// At most so many requests.
+    pub rate: Rate,
+    /// At most so many requests for one contact.
+    pub per_contact: Rate,
+    /// At most so many requests at once (at least one).
+    pub in_flight: usize,
+    /// When attempts are repeated.
+    pub retry: RetryPolicy,
+    /// Which changes of outbound messages the platform is told.
+    pub post: StatusSet,
+    /// The longest that an attempt may take, all its steps together.
+    pub time_limit: Duration,
+    /// At most so many deliveries are held in memory; the others wait in the store.
+    pub window: usize,
+}
+
+impl Default for LaneSettings {
+    fn default() -> Self {
+        Self {
+            rate: Rate::default(),
+            per_contact: Rate::UNLIMITED,
+            in_flight: 32,
+            retry: RetryPolicy::default(),
+            post: StatusSet::default(),
+            time_limit: Duration::from_mins(2),
+            window: 1000,
+        }
+    }
+}
+
+/// The settings of each lane; `None` for a lane that is not to run now (its deliveries stay in the store).
+pub type SettingsOf = Arc<dyn Fn(&Lane) -> Option<LaneSettings> + Send + Sync>;

@@ -1,0 +1,68 @@
+//! The rate for each contact: pure.
+//!
+//! Requests to one contact are spaced evenly, so no window holds more of them than the rate allows. Only contacts
+//! that were written to within one space are remembered.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use smol_str::SmolStr;
+use tokio::time::Instant;
+
+use super::rate::Rate;
+
+/// How many contacts are remembered before those that are free again are forgotten.
+const SWEEP: usize = 1024;
+
+/// When each contact may be written to again.
+#[derive(Debug, Default)]
+pub(super) struct Spacing {
+    free_at: HashMap<SmolStr, Instant>,
+    sweep_at: usize,
+}
+
+impl Spacing {
+    /// Takes the contact's turn, or says when it may be taken.
+    pub(super) fn take(&mut self, contact: &SmolStr, rate: Rate, now: Instant) -> Option<Instant> {
+        let (count, window) = rate.limit()?;
+        if let Some(free_at) = self.free_at.get(contact).filter(|free_at| **free_at > now) {
+            return Some(*free_at);
+        }
+        if self.free_at.len() >= self.sweep_at.max(SWEEP) {
+            self.free_at.retain(|_, free_at| *free_at > now);
+            self.sweep_at = self.free_at.len() * 2;
+        }
+        let space = (window / count).max(Duration::from_millis(1));
+        self.free_at.insert(contact.clone(), now + space);
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_contact_waits_for_its_turn_and_others_do_not() {
+        let (mut spacing, now) = (Spacing::default(), Instant::now());
+        let rate = Rate::new(1, Duration::from_secs(1)).unwrap();
+        let (a, b) = (SmolStr::new("a"), SmolStr::new("b"));
+        assert_eq!(spacing.take(&a, rate, now), None);
+        assert_eq!(spacing.take(&b, rate, now), None);
+        let later = now + Duration::from_millis(400);
+        assert_eq!(spacing.take(&a, rate, later), Some(now + Duration::from_secs(1)));
+        assert_eq!(spacing.take(&a, rate, now + Duration::from_secs(1)), None);
+        assert_eq!(spacing.take(&a, Rate::UNLIMITED, later), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_forgets_contacts_that_are_free_again() {
+        let (mut spacing, start) = (Spacing::default(), Instant::now());
+        let rate = Rate::new(10, Duration::from_secs(1)).unwrap();
+        for n in 0..100_000_u32 {
+            let now = start + Duration::from_millis(u64::from(n));
+            spacing.take(&SmolStr::new(n.to_string()), rate, now);
+        }
+        assert!(spacing.free_at.len() <= 2 * SWEEP, "{}", spacing.free_at.len());
+    }
+}

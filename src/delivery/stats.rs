@@ -1,0 +1,62 @@
+//! What a lane says about itself, for metrics and the console.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::time::Instant;
+
+use crate::store::Lane;
+use crate::world::Millis;
+
+/// How a lane is doing. Counters start at zero with the process.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LaneStats {
+    /// The lane.
+    pub lane: Lane,
+    /// How many deliveries wait or are under way; approximate while much is in the store.
+    pub depth: u64,
+    /// How many requests are under way.
+    pub in_flight: usize,
+    /// How many contacts wait for a retry.
+    pub retrying: usize,
+    /// Attempts that succeeded.
+    pub sent: u64,
+    /// Deliveries that were refused for good.
+    pub failed: u64,
+    /// Deliveries that were given up.
+    pub dead: u64,
+    /// Attempts that are to be repeated.
+    pub retried: u64,
+    /// Answers that asked for fewer requests.
+    pub throttled: u64,
+    /// The lane rests until then.
+    pub paused_until: Option<Millis>,
+    /// Since when it has had nothing to do.
+    pub idle_since: Option<Instant>,
+}
+
+/// The stats of a lane, shared between the lane and those who look.
+#[derive(Clone, Debug)]
+pub(super) struct Gauge(Arc<Mutex<LaneStats>>);
+
+impl Gauge {
+    pub(super) fn new(lane: Lane) -> Self {
+        Self(Arc::new(Mutex::new(LaneStats {
+            lane,
+            depth: 0,
+            in_flight: 0,
+            retrying: 0,
+            sent: 0,
+            failed: 0,
+            dead: 0,
+            retried: 0,
+            throttled: 0,
+            paused_until: None,
+            idle_since: None,
+        })))
+    }
+
+    /// The stats, locked: hold it for a moment only.
+    pub(super) fn lock(&self) -> MutexGuard<'_, LaneStats> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

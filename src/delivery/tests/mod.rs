@@ -1,0 +1,286 @@
+//! Lanes at work: the real store in a file, a scripted other side, and time that passes only when nothing else is
+//! to be done.
+
+mod faults;
+mod order;
+mod pacing;
+mod restart;
+mod statuses;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use smol_str::SmolStr;
+use tokio::time::Instant;
+
+use super::*;
+use crate::message::Fault;
+use crate::store::testing::{Folder, outbound};
+use crate::store::*;
+use crate::world::{Clock, Entropy, Millis, SeededEntropy, World};
+
+/// Time zero of the tests.
+const START: Millis = 1_700_000_000_000;
+
+/// A wall clock that goes with tokio's.
+struct TokioClock(Instant);
+
+impl Clock for TokioClock {
+    fn now(&self) -> Millis {
+        START + Millis::try_from(self.0.elapsed().as_millis()).unwrap()
+    }
+}
+
+fn world() -> World {
+    let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(7));
+    World::new(Arc::new(TokioClock(Instant::now())), entropy)
+}
+
+/// A store for paused time: while it works, time does not pass. (Time stands still while a blocking task runs.)
+struct Patient(Arc<dyn Store>);
+
+fn hold<T: Send + 'static>(answer: Answer<T>) -> Answer<T> {
+    async move {
+        let runtime = tokio::runtime::Handle::current();
+        tokio::task::spawn_blocking(move || runtime.block_on(answer)).await.unwrap()
+    }
+    .boxed()
+}
+
+impl Store for Patient {
+    fn accept(&self, acceptance: Acceptance) -> Answer<Accepted> {
+        hold(self.0.accept(acceptance))
+    }
+    fn settle(&self, settlement: Settlement) -> Answer<Settled> {
+        hold(self.0.settle(settlement))
+    }
+    fn page(&self, lane: Lane, after: DeliveryId, limit: usize) -> Answer<Vec<Arc<Delivery>>> {
+        hold(self.0.page(lane, after, limit))
+    }
+    fn page_contact(
+        &self,
+        lane: Lane,
+        contact: SmolStr,
+        after: DeliveryId,
+        upto: DeliveryId,
+        limit: usize,
+    ) -> Answer<Vec<Arc<Delivery>>> {
+        hold(self.0.page_contact(lane, contact, after, upto, limit))
+    }
+    fn lanes(&self) -> Answer<Vec<LaneDepth>> {
+        hold(self.0.lanes())
+    }
+    fn original(&self, channel: SmolStr, alias: SmolStr) -> Answer<Option<SmolStr>> {
+        hold(self.0.original(channel, alias))
+    }
+    fn sent(&self, channel: SmolStr, provider_id: SmolStr) -> Answer<Option<SentPart>> {
+        hold(self.0.sent(channel, provider_id))
+    }
+    fn counts(&self) -> Answer<Counts> {
+        hold(self.0.counts())
+    }
+    fn list(&self, filter: Filter) -> Answer<Vec<Record>> {
+        hold(self.0.list(filter))
+    }
+    fn show(&self, id: DeliveryId) -> Answer<Option<Record>> {
+        hold(self.0.show(id))
+    }
+    fn parked(&self, after: WebhookId, limit: usize) -> Answer<Vec<Webhook>> {
+        hold(self.0.parked(after, limit))
+    }
+    fn webhook(&self, id: WebhookId) -> Answer<Option<Webhook>> {
+        hold(self.0.webhook(id))
+    }
+    fn purge(&self, now: Millis) -> Answer<Purged> {
+        hold(self.0.purge(now))
+    }
+    fn close(&self) -> Answer<()> {
+        hold(self.0.close())
+    }
+}
+
+/// An attempt that the other side saw.
+#[derive(Clone, Debug)]
+struct Seen {
+    delivery: Arc<Delivery>,
+    start: Instant,
+    end: Option<Instant>,
+    outcome: Option<Outcome>,
+}
+
+type Answers = Box<dyn Fn(&Delivery, usize) -> (Duration, Outcome) + Send + Sync>;
+
+/// Another side that does as it is told and remembers everything. The second parameter of the script is how many
+/// attempts it has seen before.
+struct Script {
+    answers: Answers,
+    seen: Mutex<Vec<Seen>>,
+}
+
+impl Script {
+    fn new(answers: impl Fn(&Delivery, usize) -> (Duration, Outcome) + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { answers: Box::new(answers), seen: Mutex::default() })
+    }
+
+    fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// The message ids of the attempts that succeeded, in the order of their end, in one direction.
+    fn sent(&self, direction: Direction) -> Vec<String> {
+        let mut seen = self.seen();
+        seen.retain(|it| {
+            it.delivery.lane.direction == direction && matches!(it.outcome, Some(Outcome::Sent { .. }))
+        });
+        seen.sort_by_key(|it| it.end);
+        seen.iter().map(|it| it.delivery.mid.to_string()).collect()
+    }
+}
+
+impl Carrier for Script {
+    fn attempt<'a>(&'a self, delivery: &'a Arc<Delivery>) -> BoxFuture<'a, Outcome> {
+        async move {
+            let index = {
+                let mut seen = self.seen.lock().unwrap();
+                let delivery = Arc::clone(delivery);
+                seen.push(Seen { delivery, start: Instant::now(), end: None, outcome: None });
+                seen.len() - 1
+            };
+            let (takes, outcome) = (self.answers)(delivery, index);
+            tokio::time::sleep(takes).await;
+            let mut seen = self.seen.lock().unwrap();
+            seen[index].end = Some(Instant::now());
+            seen[index].outcome = Some(outcome.clone());
+            outcome
+        }
+        .boxed()
+    }
+}
+
+/// A running gateway's inner part.
+struct Rig {
+    folder: Arc<Folder>,
+    store: Arc<dyn Store>,
+    engine: Engine,
+    world: World,
+}
+
+impl Rig {
+    fn start(settings: &LaneSettings, carrier: &Arc<Script>) -> Self {
+        Self::start_in(Arc::new(Folder::new()), world(), settings, carrier, 4096)
+    }
+
+    fn start_in(
+        folder: Arc<Folder>,
+        world: World,
+        settings: &LaneSettings,
+        carrier: &Arc<Script>,
+        feed_size: usize,
+    ) -> Self {
+        let (feed, reader) = feed(feed_size);
+        let store = SqliteStore::open(&folder.path(), &Options::default(), feed).unwrap();
+        let store: Arc<dyn Store> = Arc::new(Patient(Arc::new(store)));
+        Self::start_with(folder, world, settings, carrier, store, reader)
+    }
+
+    fn start_with(
+        folder: Arc<Folder>,
+        world: World,
+        settings: &LaneSettings,
+        carrier: &Arc<Script>,
+        store: Arc<dyn Store>,
+        feed: FeedReader,
+    ) -> Self {
+        let settings = settings.clone();
+        let engine = Engine::start(Parts {
+            store: Arc::clone(&store),
+            feed,
+            carrier: Arc::clone(carrier) as Arc<dyn Carrier>,
+            settings: Arc::new(move |_| Some(settings.clone())),
+            world: world.clone(),
+        });
+        Self { folder, store, engine, world }
+    }
+
+    /// Accepts messages of the platform: the contact and the message id of each.
+    async fn accept<'a>(&self, messages: impl IntoIterator<Item = (&'a str, String)>) {
+        let deliveries = messages.into_iter().map(|(contact, mid)| outbound(contact, &mid)).collect();
+        let acceptance = Acceptance { at: self.world.now(), deliveries, ..Acceptance::default() };
+        self.store.accept(acceptance).await.unwrap();
+    }
+
+    /// Waits until nothing is queued.
+    async fn until_done(&self) {
+        self.until_done_looking_every(ms(50)).await;
+    }
+
+    async fn until_done_looking_every(&self, step: Duration) {
+        for _ in 0..10_000 {
+            if self.store.counts().await.unwrap().queued == 0 {
+                return;
+            }
+            tokio::time::sleep(step).await;
+        }
+        panic!("still queued: {:?}", self.engine.stats());
+    }
+
+    /// Stops everything; a second one can be started in the same folder.
+    async fn stop(self, within: Duration) -> Arc<Folder> {
+        self.engine.shutdown(within).await;
+        self.store.close().await.unwrap();
+        self.folder
+    }
+}
+
+fn sent() -> Outcome {
+    Outcome::Sent { ids: Vec::new() }
+}
+
+fn retry() -> Outcome {
+    Outcome::Retry {
+        after: None,
+        fault: Fault { code: "503".into(), message: "try later".into() },
+        progress: None,
+    }
+}
+
+fn throttled(after: Option<Duration>) -> Outcome {
+    Outcome::Throttled {
+        after,
+        fault: Fault { code: "429".into(), message: "slow down".into() },
+        progress: None,
+    }
+}
+
+fn failed() -> Outcome {
+    Outcome::Failed { fault: Fault { code: "131026".into(), message: "not a subscriber".into() } }
+}
+
+fn unlimited() -> LaneSettings {
+    LaneSettings { rate: Rate::UNLIMITED, ..LaneSettings::default() }
+}
+
+fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// `n` messages, each to a contact of its own.
+fn spread(n: usize) -> Vec<(&'static str, String)> {
+    (0..n).map(|i| (&*Box::leak(format!("+{i}").into_boxed_str()), format!("m{i}"))).collect()
+}
+
+/// The most that fall into any window.
+fn most_in_any_window(mut moments: Vec<Instant>, window: Duration) -> usize {
+    moments.sort_unstable();
+    let mut most = 0;
+    let mut first = 0;
+    for (index, moment) in moments.iter().enumerate() {
+        while *moment - moments[first] >= window {
+            first += 1;
+        }
+        most = most.max(index + 1 - first);
+    }
+    most
+}

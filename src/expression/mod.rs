@@ -1,0 +1,31 @@
+//! Values and the expressions that make them: JSONPath, templates, operators, tests, helpers.
+//!
+//! This module knows no YAML and no HTTP: an expression is compiled from text that somebody else found, and
+//! a problem names the range of that text.
+
+mod condition;
+mod expr;
+mod helper;
+mod parse;
+mod pattern;
+mod problem;
+mod query;
+mod scope;
+mod table;
+mod template;
+mod text;
+mod value;
+
+pub use condition::{Bounds, Condition, Test};
+pub use expr::{Expr, Root};
+pub use helper::{Helper, all as helpers};
+pub(crate) use helper::{decode, hex, hmac, unbase64, unhex};
+pub use parse::template as parse_template;
+pub use pattern::regex_problem;
+pub use problem::{Problem, ProblemKind};
+pub use query::Query;
+pub use scope::{Declared, Env, Failure, Names, Read, Scope, Turn};
+pub use table::{Pattern, Table};
+pub use template::{Choice, Each, Key, Switch, Template};
+pub use text::Text;
+pub use value::{Map, Value};

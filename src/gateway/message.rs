@@ -1,0 +1,101 @@
+//! `POST /message`: a message of the platform is accepted.
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use smol_str::SmolStr;
+
+use super::Gateway;
+use crate::load::ChannelSettings;
+use crate::message::EventKind;
+use crate::pipeline::{Next, Progress, Sending};
+use crate::platform::{is_alias, read_message};
+use crate::store::{Acceptance, Lane, NewDelivery, StoreError};
+
+/// What is answered to the platform.
+pub type MessageAnswer = Result<String, Refused>;
+
+/// Why a message was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// The channel is not known.
+    #[error("there is no channel `{0}`")]
+    NoChannel(String),
+    /// The token is missing or wrong.
+    #[error("the API token is missing or wrong")]
+    Token,
+    /// It can't be sent, ever.
+    #[error("{0}")]
+    Message(String),
+    /// It can't be stored now.
+    #[error("the gateway can't store messages now: {0}")]
+    Store(#[from] StoreError),
+}
+
+impl Gateway {
+    /// Accepts a message for the channel of that name; without one the token tells the channel. Gives our id of it.
+    pub async fn accept_message(
+        &self,
+        channel: Option<&str>,
+        authorization: Option<&str>,
+        body: Bytes,
+    ) -> MessageAnswer {
+        let channel = match channel {
+            Some(name) => {
+                let channel = self.channels.get(name).ok_or_else(|| Refused::NoChannel(name.into()))?;
+                if !channel.token.is_carried_by(authorization) {
+                    return Err(Refused::Token);
+                }
+                channel
+            }
+            None => self.by_token(authorization, &body).ok_or(Refused::Token)?,
+        };
+        let mut message = read_message(&body).map_err(|refusal| Refused::Message(refusal.0))?;
+        if is_alias(&message.contact_id) {
+            let name = channel.channel.name.clone();
+            let original = self.store.original(name, SmolStr::new(&message.contact_id)).await?;
+            message.contact_id = original
+                .ok_or_else(|| {
+                    Refused::Message(format!("the contact `{}` has never written", message.contact_id))
+                })?
+                .into();
+        }
+        message.id = self.world.new_id();
+        // What can never be sent is refused now, while an agent sees it.
+        let mut sending =
+            Sending::new(&channel.plan, &channel.channel, &message, Progress::default(), &self.world)
+                .map_err(|failure| Refused::Message(failure.to_string()))?;
+        if let Next::Done(outcome) = sending.step() {
+            return Err(Refused::Message(outcome.fault().map(ToString::to_string).unwrap_or_default()));
+        }
+        let payload = serde_json::to_vec(&message).map_err(|error| Refused::Message(error.to_string()))?;
+        let delivery = NewDelivery {
+            lane: Lane::outbound(channel.channel.name.clone()),
+            contact: SmolStr::new(&message.contact_id),
+            mid: SmolStr::new(&message.id),
+            kind: EventKind::Message,
+            payload: payload.into(),
+            dedupe: None,
+        };
+        let acceptance =
+            Acceptance { at: self.world.now(), deliveries: vec![delivery], ..Acceptance::default() };
+        self.store.accept(acceptance).await?;
+        Ok(message.id)
+    }
+
+    /// The channel that a token stands for; where several share one, `channelId` in the body decides.
+    fn by_token(&self, authorization: Option<&str>, body: &[u8]) -> Option<&std::sync::Arc<ChannelSettings>> {
+        let token = authorization?.split_once(' ')?.1.trim();
+        // The look-up goes by digest, so its time tells nothing about the token.
+        let digest: [u8; 32] = Sha256::digest(format!("Bearer {token}").as_bytes()).into();
+        let names = self.channels.by_token.get(&digest)?;
+        let channels = || names.iter().filter_map(|name| self.channels.get(name));
+        let channel = match names.len() {
+            1 => channels().next(),
+            _ => {
+                let given = crate::expression::Value::from_json(body).ok()?.get("channelId").to_text();
+                channels().find(|channel| channel.platform.channel_id == given)
+            }
+        };
+        channel.filter(|channel| channel.token.is_carried_by(authorization))
+    }
+}

@@ -1,0 +1,220 @@
+//! The running gateway: channels, store, delivery and the network put together.
+//!
+//! It speaks no HTTP of its own; `server` turns requests into calls of [`Gateway`]. Invariant: what it accepts is
+//! in the store before it says so.
+
+mod message;
+mod to_platform;
+mod to_provider;
+mod webhook;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use smol_str::SmolStr;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::call::{HttpTransport, Transport, TransportError};
+use crate::delivery::{ByDirection, Engine, LaneSettings, LaneStats, Parts, Rate, RetryPolicy};
+use crate::load::{ChannelSettings, Settings};
+use crate::pipeline::Directory;
+use crate::plan::{self, Channel};
+use crate::store::{self, Direction, Lane, Retention, StatusSet, Store, StoreError};
+use crate::world::{Millis, World};
+
+pub use message::{MessageAnswer, Refused};
+pub use webhook::{Called, WebhookAnswer};
+
+/// How many committed deliveries the feed holds for the engine; what does not fit is read from the store.
+const FEED: usize = 16_384;
+/// How often what is kept long enough is purged.
+const PURGE_EVERY: Duration = Duration::from_secs(600);
+
+/// Why a gateway can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store can't be opened.
+    #[error("the store can't be opened: {0}")]
+    Store(#[from] StoreError),
+    /// The network can't be used.
+    #[error("the network can't be used: {0}")]
+    Network(#[from] TransportError),
+}
+
+/// The channels of an installation, and how they are found.
+pub(crate) struct Channels {
+    by_name: HashMap<SmolStr, Arc<ChannelSettings>>,
+    by_token: HashMap<[u8; 32], Vec<SmolStr>>,
+    by_address: HashMap<(SmolStr, SmolStr), Arc<Channel>>,
+    mappings: HashMap<SmolStr, Arc<ChannelSettings>>,
+}
+
+impl Channels {
+    fn new(settings: Settings) -> Self {
+        let mut channels = Self {
+            by_name: HashMap::new(),
+            by_token: HashMap::new(),
+            by_address: HashMap::new(),
+            mappings: HashMap::new(),
+        };
+        for channel in settings.channels {
+            let channel = Arc::new(channel);
+            let name = channel.channel.name.clone();
+            let mapping = channel.plan.name.clone();
+            let digest = Sha256::digest(channel.token.bearer().as_bytes());
+            channels.by_token.entry(digest.into()).or_default().push(name.clone());
+            channels.by_address.insert((mapping.clone(), channel.channel.address()), channel.channel.clone());
+            // All channels of a mapping have the same `deployment`.
+            channels.mappings.insert(mapping, channel.clone());
+            channels.by_name.insert(name, channel);
+        }
+        channels
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&Arc<ChannelSettings>> {
+        self.by_name.get(name)
+    }
+}
+
+impl Directory for Channels {
+    fn by_address(&self, mapping: &str, address: &str) -> Option<Arc<Channel>> {
+        self.by_address.get(&(SmolStr::new(mapping), SmolStr::new(address))).cloned()
+    }
+}
+
+/// A running gateway.
+pub struct Gateway {
+    channels: Arc<Channels>,
+    store: Arc<dyn Store>,
+    engine: Engine,
+    world: World,
+    public_url: String,
+    stop: watch::Sender<bool>,
+    purging: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Gateway {
+    /// Starts: opens the store, and goes on with what is in it.
+    pub fn start(settings: Settings, world: World) -> Result<Self, StartError> {
+        let transport: Arc<dyn Transport> = Arc::new(HttpTransport::new(settings.network)?);
+        Self::with_transport(settings, world, transport)
+    }
+
+    /// The same with another network.
+    pub fn with_transport(
+        settings: Settings,
+        world: World,
+        transport: Arc<dyn Transport>,
+    ) -> Result<Self, StartError> {
+        let (feed, reader) = store::feed(FEED);
+        let keep = Millis::try_from(settings.keep.as_millis()).unwrap_or(Millis::MAX);
+        let retention = Retention { settled: keep, journal: keep, ..Retention::default() };
+        let store =
+            store::open(&settings.store, &store::Options { retention, ..store::Options::default() }, feed)?;
+        let public_url = settings.public_url.clone();
+        let channels = Arc::new(Channels::new(settings));
+        let carrier = ByDirection {
+            inbound: Arc::new(to_platform::ToPlatform::new(
+                channels.clone(),
+                transport.clone(),
+                world.clone(),
+            )),
+            outbound: Arc::new(to_provider::ToProvider::new(channels.clone(), transport, world.clone())),
+        };
+        let lanes = channels.clone();
+        let engine = Engine::start(Parts {
+            store: store.clone(),
+            feed: reader,
+            carrier: Arc::new(carrier),
+            settings: Arc::new(move |lane| lane_settings(&lanes, lane)),
+            world: world.clone(),
+        });
+        let (stop, stopped) = watch::channel(false);
+        let purging = Mutex::new(Some(tokio::spawn(purge(store.clone(), world.clone(), stopped))));
+        Ok(Self { channels, store, engine, world, public_url, stop, purging })
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// How every lane is doing.
+    pub fn lanes(&self) -> Vec<LaneStats> {
+        self.engine.stats()
+    }
+
+    /// Whether it can accept: the store answers.
+    pub async fn is_ready(&self) -> Result<(), StoreError> {
+        self.store.counts().await.map(drop)
+    }
+
+    /// Delivers nothing more, and waits for what is under way, at most for `within`. Messages are still accepted;
+    /// they leave after the next start.
+    pub async fn finish(&self, within: Duration) {
+        self.stop.send_replace(true);
+        self.engine.shutdown(within).await;
+        let purging = self.purging.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(purging) = purging {
+            let _ = purging.await;
+        }
+    }
+
+    /// Closes the store; nothing is accepted any more.
+    pub async fn close(&self) {
+        if let Err(error) = self.store.close().await {
+            tracing::error!(%error, "the store was not closed cleanly; nothing is lost");
+        }
+    }
+}
+
+/// How a lane behaves; none for a channel that is not configured (any more).
+fn lane_settings(channels: &Channels, lane: &Lane) -> Option<LaneSettings> {
+    let channel = channels.get(&lane.channel)?;
+    let post: StatusSet = channel.statuses.iter().copied().collect();
+    let settings = match lane.direction {
+        Direction::Inbound => {
+            LaneSettings { rate: rate(channel.platform_rate), post, ..LaneSettings::default() }
+        }
+        Direction::Outbound => LaneSettings {
+            rate: rate(channel.limits.rate),
+            per_contact: rate(channel.limits.per_contact),
+            in_flight: channel.limits.in_flight,
+            retry: RetryPolicy {
+                first: channel.retry.first,
+                max: channel.retry.max,
+                attempts: channel.retry.attempts,
+                give_up_after: channel.retry.give_up_after,
+            },
+            post,
+            time_limit: channel.limits.timeout + Duration::from_secs(15),
+            ..LaneSettings::default()
+        },
+    };
+    Some(settings)
+}
+
+fn rate(rate: plan::Rate) -> Rate {
+    match rate {
+        plan::Rate::Unlimited => Rate::UNLIMITED,
+        plan::Rate::Limited { count, per } => Rate::new(count, per).unwrap_or(Rate::UNLIMITED),
+    }
+}
+
+async fn purge(store: Arc<dyn Store>, world: World, mut stop: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            _ = stop.changed() => return,
+            () = tokio::time::sleep(PURGE_EVERY) => {}
+        }
+        if let Err(error) = store.purge(world.now()).await {
+            tracing::warn!(%error, "old messages were not purged; trying again later");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Events to the platform.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use smol_str::SmolStr;
+
+use super::Channels;
+use crate::call::{self, Outgoing, Response, Shown, Transport, TransportError, retry_after};
+use crate::delivery::{Carrier, Outcome};
+use crate::load::ChannelSettings;
+use crate::message::{Event, Fault};
+use crate::platform::request_body;
+use crate::store::Delivery;
+use crate::world::{Millis, World};
+
+/// How long the platform's answer may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// How much of a refusal is kept, in characters.
+const LONGEST_REASON: usize = 300;
+
+pub(super) struct ToPlatform {
+    channels: Arc<Channels>,
+    transport: Arc<dyn Transport>,
+    world: World,
+}
+
+impl ToPlatform {
+    pub(super) fn new(channels: Arc<Channels>, transport: Arc<dyn Transport>, world: World) -> Self {
+        Self { channels, transport, world }
+    }
+
+    async fn post(&self, delivery: &Delivery) -> Outcome {
+        let Some(channel) = self.channels.get(&delivery.lane.channel) else {
+            return retry("channel", "the channel is not configured", None);
+        };
+        let request = match request(channel, delivery) {
+            Ok(Some(request)) => request,
+            Ok(None) => return Outcome::Sent { ids: Vec::new() },
+            Err(fault) => return Outcome::Failed { fault },
+        };
+        match call::send(&*self.transport, &request).await {
+            Ok(response) => judge(&delivery.lane.channel, &response, self.world.now()),
+            Err(error) => unreachable_platform(&error),
+        }
+    }
+}
+
+impl Carrier for ToPlatform {
+    fn attempt<'a>(&'a self, delivery: &'a Arc<Delivery>) -> BoxFuture<'a, Outcome> {
+        Box::pin(self.post(delivery))
+    }
+}
+
+/// What the platform's answer means.
+fn judge(channel: &str, response: &Response, now: Millis) -> Outcome {
+    let status = response.status;
+    if (200..300).contains(&status) {
+        return Outcome::Sent { ids: Vec::new() };
+    }
+    let body = String::from_utf8_lossy(&response.body);
+    let reason: String = body.trim().chars().take(LONGEST_REASON).collect();
+    let fault =
+        Fault { code: status.to_string(), message: format!("the platform answered {status}: {reason}") };
+    let header =
+        response.headers.iter().find(|(name, _)| name == "retry-after").map(|(_, value)| value.as_str());
+    let after = header.and_then(|text| retry_after(text, now)).map(Duration::from_millis);
+    match status {
+        429 => Outcome::Throttled { after, fault, progress: None },
+        // The token is wrong for every message of the channel, until the operator mends it: the lane rests.
+        401 | 403 => {
+            tracing::error!(channel, reason = fault.message, "the platform refuses the API token");
+            Outcome::Throttled { after, fault, progress: None }
+        }
+        // A redirect is not followed: the token is for the configured URL alone. It is the operator's to mend, not
+        // the end of the message.
+        300..=399 | 408 | 425 | 449 | 500.. if after.is_some() => {
+            Outcome::Throttled { after, fault, progress: None }
+        }
+        300..=399 | 408 | 425 | 449 | 500.. => Outcome::Retry { after: None, fault, progress: None },
+        _ => Outcome::Failed { fault },
+    }
+}
+
+/// The request that posts an event; none for an event that the platform has no use for.
+fn request(channel: &ChannelSettings, delivery: &Delivery) -> Result<Option<Outgoing>, Fault> {
+    let broken = |message: String| Fault { code: "event".into(), message };
+    let event: Event = serde_json::from_slice(&delivery.payload)
+        .map_err(|error| broken(format!("the event in the store can't be read: {error}")))?;
+    let Some(body) =
+        request_body(&channel.platform, &event).map_err(|problem| broken(problem.to_string()))?
+    else {
+        return Ok(None);
+    };
+    let json = body.to_json().ok_or_else(|| broken("the event holds bytes".into()))?;
+    Ok(Some(Outgoing {
+        method: SmolStr::new_static("POST"),
+        urls: vec![channel.webhook_url.clone()],
+        headers: vec![
+            (SmolStr::new_static("authorization"), channel.token.bearer()),
+            (SmolStr::new_static("content-type"), "application/json".into()),
+        ],
+        body: Some(json.into()),
+        shown: Shown::Nothing,
+        timeout: TIMEOUT,
+    }))
+}
+
+fn retry(code: &str, message: &str, after: Option<Duration>) -> Outcome {
+    Outcome::Retry { after, fault: Fault { code: code.into(), message: message.into() }, progress: None }
+}
+
+fn unreachable_platform(error: &TransportError) -> Outcome {
+    retry(error.code(), &format!("the platform can't be reached: {error}"), None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(status: u16, headers: &[(&str, &str)]) -> Outcome {
+        let headers =
+            headers.iter().map(|(name, value)| (SmolStr::new(name), (*value).to_string())).collect();
+        let response = Response { status, headers, body: "why".into() };
+        judge("channel", &response, 0)
+    }
+
+    #[test]
+    fn what_the_platform_s_answer_means() {
+        assert!(matches!(judged(204, &[]), Outcome::Sent { .. }));
+        for status in [301, 408, 425, 449, 500, 503] {
+            assert!(matches!(judged(status, &[]), Outcome::Retry { .. }), "{status}");
+        }
+        let after = Some(Duration::from_secs(3));
+        for status in [429, 503] {
+            let outcome = judged(status, &[("retry-after", "3")]);
+            assert!(matches!(outcome, Outcome::Throttled { after: given, .. } if given == after), "{status}");
+        }
+        for status in [400, 404, 413, 422] {
+            assert!(matches!(judged(status, &[]), Outcome::Failed { .. }), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_refused_token_is_the_operator_s_to_mend_and_loses_no_message() {
+        for status in [401, 403] {
+            assert!(matches!(judged(status, &[]), Outcome::Throttled { after: None, .. }), "{status}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Messages to providers.
+//!
+//! One attempt makes one request, so that each request has a place of its own in the rate, and what was sent is
+//! on disk before the next part goes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use super::Channels;
+use crate::call::{self, Transport};
+use crate::delivery::{Carrier, Outcome};
+use crate::message::{Fault, Outbound};
+use crate::pipeline::{self, Next, Progress, Sending};
+use crate::plan::Channel;
+use crate::store::Delivery;
+use crate::world::World;
+
+pub(super) struct ToProvider {
+    channels: Arc<Channels>,
+    transport: Arc<dyn Transport>,
+    world: World,
+}
+
+impl ToProvider {
+    pub(super) fn new(channels: Arc<Channels>, transport: Arc<dyn Transport>, world: World) -> Self {
+        Self { channels, transport, world }
+    }
+
+    async fn send(&self, delivery: &Delivery) -> Outcome {
+        let Some(channel) = self.channels.get(&delivery.lane.channel) else {
+            let fault = Fault { code: "channel".into(), message: "the channel is not configured".into() };
+            return Outcome::Retry { after: None, fault, progress: None };
+        };
+        let message: Outbound = match serde_json::from_slice(&delivery.payload) {
+            Ok(message) => message,
+            Err(error) => {
+                return failed("message", format!("the message in the store can't be read: {error}"));
+            }
+        };
+        let progress =
+            delivery.progress.as_deref().and_then(|text| serde_json::from_str::<Progress>(text).ok());
+        let sending = Sending::new(
+            &channel.plan,
+            &channel.channel,
+            &message,
+            progress.unwrap_or_default(),
+            &self.world,
+        );
+        let mut sending = match sending {
+            Ok(sending) => sending.timeout(channel.limits.timeout),
+            Err(failure) => return failed("mapping", failure.to_string()),
+        };
+        if let Next::Request(request) = sending.step() {
+            sending.answer(call::send(&*self.transport, &request).await);
+        }
+        // Steps that do not apply are passed over here; the next request, if there is one, waits for its turn.
+        match sending.step() {
+            Next::Request(_) => match serde_json::to_string(sending.progress()) {
+                Ok(progress) => Outcome::Partly { progress },
+                Err(error) => failed("mapping", format!("a step's result can't be kept: {error}")),
+            },
+            Next::Done(outcome) => ended(outcome, sending.progress(), &channel.channel),
+        }
+    }
+}
+
+impl Carrier for ToProvider {
+    fn attempt<'a>(&'a self, delivery: &'a Arc<Delivery>) -> BoxFuture<'a, Outcome> {
+        Box::pin(self.send(delivery))
+    }
+}
+
+fn failed(code: &str, message: String) -> Outcome {
+    Outcome::Failed { fault: Fault { code: code.into(), message } }
+}
+
+/// The outcome of an attempt, without the secrets that a provider may repeat in what it says.
+fn ended(outcome: pipeline::Outcome, progress: &Progress, channel: &Channel) -> Outcome {
+    let clean = |fault: Fault| Fault { message: channel.redact(&fault.message).into_owned(), ..fault };
+    let progress = (progress.done > 0).then(|| serde_json::to_string(progress).ok()).flatten();
+    match outcome {
+        pipeline::Outcome::Sent { ids } => Outcome::Sent { ids },
+        pipeline::Outcome::Retry { fault, after } => {
+            Outcome::Retry { after: after.map(Duration::from_millis), fault: clean(fault), progress }
+        }
+        pipeline::Outcome::Throttled { fault, after } => {
+            Outcome::Throttled { after: after.map(Duration::from_millis), fault: clean(fault), progress }
+        }
+        pipeline::Outcome::Failed { fault } => Outcome::Failed { fault: clean(fault) },
+        pipeline::Outcome::OptOut { fault } => Outcome::OptOut { fault: clean(fault) },
+    }
+}

@@ -1,0 +1,40 @@
+//! Patchcord connects any messaging provider to IS-Messenger as a Custom Channel: one YAML mapping per
+//! provider, one generic runtime.
+//!
+//! The modules, in the order in which data flows:
+
+pub mod message;
+pub mod world;
+
+pub mod diagnostic;
+pub mod yaml;
+
+pub mod expression;
+
+pub mod spec;
+
+pub mod compile;
+
+pub mod plan;
+
+pub mod load;
+
+pub mod pipeline;
+
+pub mod platform;
+
+pub mod call;
+
+pub mod rehearsal;
+
+pub mod store;
+
+pub mod delivery;
+
+pub mod gateway;
+
+pub mod server;
+
+pub mod sandbox;
+
+pub mod cli;

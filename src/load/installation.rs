@@ -1,0 +1,620 @@
+//! `patchcord.yaml`: this installation, with its secrets resolved.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use smol_str::SmolStr;
+
+use super::mappings::{Library, read_source};
+use crate::call::NetworkPolicy;
+use crate::compile;
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, Span, suggest};
+use crate::expression::{Map, Value};
+use crate::message::Status;
+use crate::plan::{BadConfig, Channel, ChannelFacts, ConfigField, ConfigType, Limits, Plan, Rate, Retry};
+use crate::platform::{PlatformChannel, Token};
+use crate::spec::{self, FromNode, Raw};
+use crate::yaml::{self, Node, Text};
+
+/// An installation that can be run.
+#[derive(Debug)]
+pub struct Settings {
+    /// Where the server listens.
+    pub listen: String,
+    /// The URL under which it is reached, without a slash at its end.
+    pub public_url: String,
+    /// Where messages are kept.
+    pub store: String,
+    /// What outgoing requests may reach.
+    pub network: NetworkPolicy,
+    /// The bounds of the server.
+    pub server: ServerSettings,
+    /// How long settled messages and webhooks are kept.
+    pub keep: Duration,
+    /// The channels.
+    pub channels: Vec<ChannelSettings>,
+}
+
+/// The bounds of the server.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerSettings {
+    /// The largest request body, in bytes.
+    pub max_body: usize,
+    /// How long the head of a request may take.
+    pub head_timeout: Duration,
+    /// How long the body may take.
+    pub body_timeout: Duration,
+    /// How many connections may be open.
+    pub connections: usize,
+    /// How long a shutdown waits for what is under way.
+    pub drain: Duration,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            max_body: 1 << 20,
+            head_timeout: Duration::from_secs(15),
+            body_timeout: Duration::from_secs(30),
+            connections: 10_000,
+            drain: Duration::from_secs(25),
+        }
+    }
+}
+
+/// One channel that can be run.
+#[derive(Debug)]
+pub struct ChannelSettings {
+    /// The mapping.
+    pub plan: Arc<Plan>,
+    /// Its values.
+    pub channel: Arc<Channel>,
+    /// The platform's side of it.
+    pub platform: PlatformChannel,
+    /// The platform's webhook URL.
+    pub webhook_url: String,
+    /// The API token.
+    pub token: Token,
+    /// How fast requests to the platform may be.
+    pub platform_rate: Rate,
+    /// Which statuses are posted.
+    pub statuses: Vec<Status>,
+    /// How fast requests to the provider may be.
+    pub limits: Limits,
+    /// What happens when a request to the provider fails for now.
+    pub retry: Retry,
+}
+
+/// How secrets are looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Secrets {
+    /// In the environment and in files; a missing one is an error.
+    Real,
+    /// Every reference is taken to be good: for `check`, which runs where the secrets are not.
+    Assumed,
+}
+
+/// Reads an installation with its mappings and secrets; `listen` stands in for the installation's own. None means
+/// that there are errors in the library.
+pub fn read_installation(path: &Path, listen: Option<&str>) -> (Library, Option<Settings>) {
+    let mut library = Library::default();
+    let settings = Reader::read(path, listen, Secrets::Real, &mut library);
+    let sound = !library.problems.has_errors();
+    (library, settings.filter(|_| sound))
+}
+
+/// Checks an installation file together with its mappings, which are read unless the library has them.
+pub fn check_installation(path: &Path, library: &mut Library) {
+    Reader::read(path, None, Secrets::Assumed, library);
+}
+
+struct Reader<'a> {
+    folder: PathBuf,
+    /// Keys whose values could not be had, which was told.
+    told: Vec<SmolStr>,
+    /// What was told to be missing.
+    missing: Vec<(bool, SmolStr, SmolStr)>,
+    /// Whether a place where mappings should be could not be read, which was told.
+    incomplete: bool,
+    secrets: Secrets,
+    out: &'a mut Diagnostics,
+}
+
+impl Reader<'_> {
+    fn read(path: &Path, listen: Option<&str>, secrets: Secrets, library: &mut Library) -> Option<Settings> {
+        let file = read_source(path, &mut library.sources, &mut library.problems)?;
+        let node = yaml::parse(file, &library.sources, &mut library.problems)?;
+        let spec = spec::Installation::from_node(&node, &mut library.problems)?;
+        let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
+        let named = match &spec.mappings {
+            Some(list) => list.iter().map(|text| (text.value.to_string(), text.span)).collect(),
+            None => vec![("mappings".to_string(), node.span.at_start())],
+        };
+        let mut incomplete = spec.shape.is_unread("mappings");
+        for (name, span) in named {
+            if let Err(error) = library.read_more(&folder.join(&name)) {
+                incomplete = true;
+                let message = format!("the mappings can't be read: {error}");
+                let problem = Diagnostic::new(Code::MissingFile, span, message);
+                library.problems.push(match spec.mappings {
+                    Some(_) => problem.label("not found").help("a path is relative to this file"),
+                    None => problem.help("say where they are with `mappings: [FOLDER]`"),
+                });
+            }
+        }
+        let plans = library.plans();
+        let known: Vec<String> = library.mappings.iter().filter_map(super::Loaded::name).collect();
+        let mut reader = Reader {
+            folder,
+            told: Vec::new(),
+            missing: Vec::new(),
+            incomplete,
+            secrets,
+            out: &mut library.problems,
+        };
+        reader.settings(&spec, listen, &plans, &known, node.span.at_start())
+    }
+
+    fn settings(
+        &mut self,
+        spec: &spec::Installation,
+        listen: Option<&str>,
+        plans: &BTreeMap<SmolStr, Arc<Plan>>,
+        known: &[String],
+        start: Span,
+    ) -> Option<Settings> {
+        let public_url = match &spec.public_url {
+            Some(text) => {
+                self.web_url(&text.value, text.span, "write the URL under which providers reach the gateway");
+                text.value.trim_end_matches('/').to_string()
+            }
+            None => String::new(),
+        };
+        let listen = listen.map_or_else(|| self.listen(spec.listen.as_ref()), str::to_string);
+        let public_url = if public_url.is_empty() { format!("http://{listen}") } else { public_url };
+        let mut deployments = BTreeMap::new();
+        for (name, values) in &spec.deployment.0 {
+            match plans.get(&name.value) {
+                Some(plan) => {
+                    let values = self.values(values, &plan.deployment);
+                    deployments.insert(name.value.clone(), values);
+                }
+                None => self.unknown_mapping(name, known),
+            }
+        }
+        let mut channels = Vec::new();
+        for (name, channel) in &spec.channels.0 {
+            channels.extend(self.channel(name, channel, spec, plans, known, &deployments, &public_url));
+        }
+        self.same_addresses(spec, plans);
+        if spec.channels.0.is_empty() && !spec.shape.is_unread("channels") {
+            let span = spec.shape.key("channels", start);
+            let problem = Diagnostic::new(Code::MissingKey, span, "there are no channels");
+            self.out.push(problem.help("add one under `channels:`"));
+        }
+        Some(Settings {
+            listen,
+            public_url,
+            store: self.store(spec.store.as_ref())?,
+            network: NetworkPolicy {
+                allow_private: spec
+                    .network
+                    .as_ref()
+                    .and_then(|network| network.allow_private)
+                    .is_some_and(|flag| flag.0),
+            },
+            server: server_settings(spec.server.as_ref()),
+            keep: spec.keep.map_or(Duration::from_secs(7 * 24 * 3600), |duration| duration.0),
+            channels,
+        })
+    }
+
+    /// An address to listen on: `HOST:PORT`.
+    fn listen(&mut self, given: Option<&Text>) -> String {
+        let Some(text) = given else { return "127.0.0.1:8080".to_string() };
+        let port = text.value.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
+        if port.is_none_or(|port| port.parse::<u16>().is_err()) {
+            let problem =
+                Diagnostic::new(Code::InvalidValue, text.span, "this is not an address to listen on");
+            self.out
+                .push(problem.help("write a host and a port: `127.0.0.1:8080`, `0.0.0.0:80`, `[::]:8080`"));
+        }
+        text.value.to_string()
+    }
+
+    /// Reports what is not an `http` or `https` URL, at the very part that is wrong.
+    fn web_url(&mut self, text: &str, span: Span, help: &str) {
+        let problem = match url::Url::parse(text) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") => return,
+            Ok(url) => Diagnostic::new(
+                Code::InvalidValue,
+                span,
+                format!("`{}` is not a scheme that can be used here", url.scheme()),
+            )
+            .label("`http` or `https` is needed"),
+            Err(error) => Diagnostic::new(Code::InvalidValue, span, "this is not an http or https URL")
+                .label(error.to_string()),
+        };
+        self.out.push(problem.help(help));
+    }
+
+    fn store(&mut self, store: Option<&Text>) -> Option<String> {
+        let text = store.map_or("sqlite:data/patchcord.db", |text| text.value.as_str());
+        let Some(path) = text.strip_prefix("sqlite:") else {
+            let span = store.map(|text| text.span)?;
+            let problem = Diagnostic::new(Code::InvalidValue, span, format!("there is no store `{text}`"));
+            self.out.push(problem.help("write `sqlite:PATH`, for example `sqlite:data/patchcord.db`"));
+            return None;
+        };
+        Some(format!("sqlite:{}", self.folder.join(path).display()))
+    }
+
+    fn unknown_mapping(&mut self, name: &Text, known: &[String]) {
+        if self.incomplete || known.iter().any(|mapping| *mapping == name.value) {
+            return; // it has errors of its own, or could not be found, which was told
+        }
+        let problem =
+            Diagnostic::new(Code::UnknownMapping, name.span, format!("there is no mapping `{}`", name.value));
+        let problem =
+            problem.label("unknown mapping").did_you_mean(&name.value, known.iter().map(String::as_str));
+        let list: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
+        self.out.push(match (&problem.fix, known.is_empty()) {
+            (Some(_), _) => problem,
+            (None, true) => problem.help("no mapping was found; `mappings:` says where they are"),
+            (None, false) => problem.help(format!("the mappings are {}", list.join(", "))),
+        });
+    }
+
+    #[allow(clippy::too_many_arguments)] // the parts of one file
+    fn channel(
+        &mut self,
+        name: &Text,
+        channel: &spec::Channel,
+        spec: &spec::Installation,
+        plans: &BTreeMap<SmolStr, Arc<Plan>>,
+        known: &[String],
+        deployments: &BTreeMap<SmolStr, Map>,
+        public_url: &str,
+    ) -> Option<ChannelSettings> {
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if name.value.is_empty() || !name.value.chars().all(fits) {
+            let problem =
+                Diagnostic::new(Code::InvalidValue, name.span, "a channel's name is part of its URL");
+            self.out.push(problem.help("use letters, digits, `-`, `_` and `.`"));
+        }
+        let default = spec.platform.as_ref();
+        let platform = &channel.platform;
+        let place = channel.shape.key("platform", platform.span);
+        let own = |raw: Option<&Raw>, key: &str| raw.is_none() && platform.shape.is_unread(key);
+        let of_default = |pick: fn(&spec::Platform) -> Option<&Raw>| default.and_then(pick);
+        let token = platform.token.as_ref().or_else(|| of_default(|default| default.token.as_ref()));
+        let token_told = own(token, "token");
+        if let Some(Raw(node)) = token {
+            self.no_literal(node, "token");
+        }
+        let token = self.needed(token, "token", place, token_told);
+        let channel_id = platform.channel_id.as_ref();
+        let channel_id = self.needed(channel_id, "channel_id", place, own(channel_id, "channel_id"));
+        let webhook =
+            platform.webhook_url.as_ref().or_else(|| of_default(|default| default.webhook_url.as_ref()));
+        let webhook_url = self.needed(webhook, "webhook_url", place, own(webhook, "webhook_url"));
+        if let (Some(url), Some(Raw(node))) = (&webhook_url, webhook)
+            && (self.secrets == Secrets::Real || reference(node).is_none())
+        {
+            self.web_url(url, node.span, "the platform shows it in the dialog of the Custom Channel");
+        }
+        let statuses = self.statuses(
+            platform.statuses.as_ref().or_else(|| default.and_then(|default| default.statuses.as_ref())),
+        );
+        let rate = platform.rate.or_else(|| default.and_then(|default| default.rate));
+        let Some(plan) = plans.get(&channel.mapping.value) else {
+            if !channel.shape.is_unread("mapping") {
+                self.unknown_mapping(&channel.mapping, known);
+            }
+            return None;
+        };
+        if let Some(id_type) = platform.id_type.filter(|id_type| *id_type != plan.contact_id) {
+            let span = platform.shape.value("id_type", platform.span);
+            let message = format!(
+                "the mapping `{}` needs a channel with the ID type `{}`, not `{}`",
+                plan.name,
+                plan.contact_id.as_str(),
+                id_type.as_str()
+            );
+            self.out.push(
+                Diagnostic::new(Code::InvalidValue, span, message)
+                    .help("choose this ID type in the dialog of the Custom Channel"),
+            );
+        }
+        let id_type = platform.id_type.unwrap_or(plan.contact_id);
+        let facts = ChannelFacts {
+            name: name.value.to_string(),
+            channel_id: channel_id.clone().unwrap_or_default(),
+            country: channel.country.as_ref().map(|text| text.value.to_string()).unwrap_or_default(),
+            public_url: public_url.to_string(),
+            config: self.values(&channel.config, &plan.config),
+            deployment: deployments.get(&plan.name).cloned().unwrap_or_default(),
+            ..ChannelFacts::default()
+        };
+        let (made, problems) = Channel::new(plan, &facts);
+        for problem in problems {
+            self.bad_config(name, channel, spec, plan, problem);
+        }
+        Some(ChannelSettings {
+            plan: plan.clone(),
+            channel: Arc::new(made),
+            platform: PlatformChannel { channel_id: channel_id?, id_type },
+            webhook_url: webhook_url?,
+            token: Token::new(token?),
+            platform_rate: rate.map_or(Limits::default().rate, compile::rate),
+            statuses,
+            limits: compile::limits(channel.limits.as_ref(), plan.limits),
+            retry: compile::retry(channel.retry.as_ref(), plan.retry),
+        })
+    }
+
+    /// What a mapping has to say about the values that a channel supplies.
+    fn bad_config(
+        &mut self,
+        name: &Text,
+        channel: &spec::Channel,
+        spec: &spec::Installation,
+        plan: &Plan,
+        problem: BadConfig,
+    ) {
+        let (map, fields) = if problem.deployment {
+            (spec.deployment.get(&plan.name), &plan.deployment)
+        } else {
+            (Some(&channel.config), &plan.config)
+        };
+        let unread = if problem.deployment { &spec.shape } else { &channel.shape };
+        if unread.is_unread(if problem.deployment { "deployment" } else { "config" }) {
+            return;
+        }
+        let place = if problem.deployment {
+            format!("under `deployment: {}:`", plan.name)
+        } else {
+            format!("under `config:` of the channel `{}`", name.value)
+        };
+        let given = map.and_then(|map| map.0.iter().find(|(key, _)| key.value == problem.key));
+        match given {
+            // A reference whose secret is not there was told.
+            Some(_) if problem.missing && self.told.contains(&problem.key) => {}
+            // What it refers to is not known here.
+            Some((_, Raw(node)))
+                if self.secrets == Secrets::Assumed
+                    && reference(node).is_some()
+                    && fields.iter().any(|field| field.name == problem.key) => {}
+            Some((key, Raw(node))) if fields.iter().any(|field| field.name == problem.key) => {
+                let code = if problem.missing { Code::MissingKey } else { Code::InvalidValue };
+                let span = if node.span.is_empty() { key.span } else { node.span };
+                self.out.push(Diagnostic::new(code, span, problem.message));
+            }
+            Some((key, _)) => {
+                let known = || fields.iter().map(|field| field.name.as_str());
+                let message = format!("the mapping `{}` declares no `{}`", plan.name, key.value);
+                let diagnostic = Diagnostic::new(Code::UnknownKey, key.span, message).label("not declared");
+                let diagnostic = diagnostic.did_you_mean(&key.value, known());
+                let list: Vec<_> = known().map(|name| format!("`{name}`")).collect();
+                self.out.push(match (&diagnostic.fix, list.is_empty()) {
+                    (Some(_), _) | (None, true) => diagnostic,
+                    (None, false) => diagnostic.help(format!("it declares {}", list.join(", "))),
+                });
+            }
+            None => {
+                let known = || fields.iter().map(|field| field.name.as_str());
+                let mistyped = |key: &Text| {
+                    !known().any(|name| key.value == name)
+                        && suggest(&key.value, known()) == Some(problem.key.as_str())
+                };
+                if map.is_some_and(|map| map.0.iter().any(|(key, _)| mistyped(key))) {
+                    return; // told where it is mistyped
+                }
+                let once = (problem.deployment, plan.name.clone(), problem.key.clone());
+                if problem.deployment && self.missing.contains(&once) {
+                    return; // told for another channel
+                }
+                self.missing.push(once);
+                let written = if problem.deployment {
+                    !spec.deployment.0.is_empty()
+                } else {
+                    !channel.config.0.is_empty()
+                };
+                let span = match (written, problem.deployment) {
+                    (true, true) => spec.shape.key("deployment", channel.mapping.span),
+                    (true, false) => channel.shape.key("config", channel.mapping.span),
+                    _ => channel.mapping.span,
+                };
+                let message = format!("the mapping `{}` requires `{}`", plan.name, problem.key);
+                let about = format!("`{}` is missing", problem.key);
+                let diagnostic = Diagnostic::new(Code::MissingKey, span, message).label(about);
+                self.out.push(diagnostic.help(format!("it belongs {place}")));
+            }
+        }
+    }
+
+    /// A secret must not stand in the file.
+    fn no_literal(&mut self, node: &Node, key: &str) -> bool {
+        let literal = node.as_map().is_none() && !node.is_null();
+        if literal {
+            let message = format!("`{key}` is a secret, and stands in this file");
+            let problem = Diagnostic::new(Code::LiteralSecret, node.span, message);
+            let name: String =
+                key.chars().map(|c| if c.is_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
+            self.out.push(
+                problem
+                    .label("anyone who reads the file knows it")
+                    .help(format!("write a reference: `{{env: {name}}}` or `{{file: /run/secrets/{key}}}`")),
+            );
+        }
+        literal
+    }
+
+    fn statuses(&mut self, given: Option<&Vec<Text>>) -> Vec<Status> {
+        let Some(given) = given else { return vec![Status::Delivered, Status::Read, Status::Failed] };
+        let all = [Status::Sent, Status::Delivered, Status::Read, Status::Failed];
+        let mut statuses = Vec::new();
+        for text in given {
+            match all.into_iter().find(|status| status.as_str() == text.value) {
+                Some(status) => statuses.push(status),
+                None => {
+                    let problem = Diagnostic::new(
+                        Code::UnknownStatus,
+                        text.span,
+                        format!("`{}` is not a status", text.value),
+                    );
+                    self.out
+                        .push(problem.did_you_mean(&text.value, all.iter().map(|status| status.as_str())));
+                }
+            }
+        }
+        statuses
+    }
+
+    /// A value that every channel needs; none if there is none, which is told unless it was.
+    fn needed(&mut self, raw: Option<&Raw>, key: &str, span: Span, told: bool) -> Option<String> {
+        let Some(Raw(node)) = raw else {
+            if !told {
+                let problem = Diagnostic::new(Code::MissingKey, span, format!("`{key}` is missing"));
+                let problem = problem.label(format!("`platform` needs `{key}`"));
+                self.out.push(problem.help("the platform shows it in the dialog of the Custom Channel"));
+            }
+            return None;
+        };
+        let value = self.resolve(node)?;
+        if matches!(value, Value::Map(_) | Value::List(_)) {
+            let message = format!("`{key}` is text or a reference, not {}", node.kind_name());
+            let problem = Diagnostic::new(Code::WrongType, node.span, message);
+            self.out.push(problem.help("a reference is `{env: NAME}` or `{file: PATH}`"));
+            return None;
+        }
+        let text = value.to_text();
+        if text.is_empty() {
+            let span = if node.span.is_empty() { span } else { node.span };
+            self.out.push(Diagnostic::new(Code::InvalidValue, span, format!("`{key}` is empty")));
+        }
+        (!text.is_empty()).then(|| text.into())
+    }
+
+    fn values(&mut self, map: &spec::Map<Raw>, fields: &[ConfigField]) -> Map {
+        let mut values = Map::new();
+        for (key, Raw(node)) in &map.0 {
+            let secret = fields.iter().any(|field| field.name == key.value && field.secret);
+            if secret && self.no_literal(node, &key.value) {
+                self.told.push(key.value.clone());
+                values.insert(key.value.clone(), node.to_value());
+                continue;
+            }
+            let field = fields.iter().find(|field| field.name == key.value);
+            let structured =
+                field.is_some_and(|field| matches!(field.kind, ConfigType::Map | ConfigType::Json));
+            let value = if structured && reference(node).is_none() {
+                Some(node.to_value())
+            } else {
+                self.resolve(node)
+            };
+            match value {
+                Some(value) => values.insert(key.value.clone(), value),
+                None => self.told.push(key.value.clone()),
+            }
+        }
+        values
+    }
+
+    /// The value of a node, with a reference to a secret looked up.
+    fn resolve(&mut self, node: &Node) -> Option<Value> {
+        if let Some([entry]) = node.as_map()
+            && let Some(meant) = suggest(&entry.key.value, ["env", "file"])
+            && reference(node).is_none()
+        {
+            let message = format!("there is no kind of reference `{}`", entry.key.value);
+            let problem = Diagnostic::new(Code::UnknownKey, entry.key.span, message);
+            self.out.push(problem.label("not known").fix(
+                entry.key.span,
+                meant,
+                format!("did you mean `{meant}`?"),
+            ));
+            return None;
+        }
+        let Some((kind, name)) = reference(node) else { return Some(node.to_value()) };
+        if self.secrets == Secrets::Assumed {
+            return Some(Value::text("assumed"));
+        }
+        let found = self.look_up(kind, name);
+        match found {
+            Ok(text) => Some(Value::from(text)),
+            Err(message) => {
+                self.out.push(Diagnostic::new(Code::MissingSecret, name.span, message).label("needed here"));
+                None
+            }
+        }
+    }
+
+    fn look_up(&self, kind: &str, name: &Text) -> Result<String, String> {
+        match kind {
+            "env" => std::env::var(name.value.as_str())
+                .map_err(|_| format!("the environment variable `{}` is not set", name.value)),
+            _ => std::fs::read_to_string(self.folder.join(name.value.as_str()))
+                .map(|text| text.trim_end_matches(['\r', '\n']).to_string())
+                .map_err(|error| format!("the file `{}` can't be read: {error}", name.value)),
+        }
+    }
+
+    /// Two channels of a mapping with the same address: a shared route could not tell them apart.
+    fn same_addresses(&mut self, spec: &spec::Installation, plans: &BTreeMap<SmolStr, Arc<Plan>>) {
+        let mut seen: BTreeMap<(SmolStr, String), (SmolStr, Span)> = BTreeMap::new();
+        for (name, channel) in &spec.channels.0 {
+            let plan = plans.get(&channel.mapping.value);
+            let plan = plan.filter(|plan| plan.webhooks.iter().any(|webhook| webhook.shared));
+            let Some(field) = plan.and_then(|plan| plan.address()) else { continue };
+            let Some(Raw(node)) = channel.config.get(field) else { continue };
+            let address = match reference(node) {
+                None => node.to_value().to_text().to_string(),
+                Some((kind, secret)) => match (self.secrets, self.look_up(kind, secret)) {
+                    (Secrets::Real, Ok(address)) => address,
+                    _ => format!("{kind}: {}", secret.value),
+                },
+            };
+            let key = (channel.mapping.value.clone(), address);
+            if let Some((first, before)) = seen.get(&key) {
+                let message = format!("the channels `{first}` and `{}` have the same address", name.value);
+                let problem = Diagnostic::new(Code::DuplicateName, node.span, message).label("the second");
+                let problem = problem.secondary(*before, "the first");
+                self.out.push(problem.help(
+                    "one URL serves all channels of this mapping; the address tells for which of them a webhook is",
+                ));
+            } else if !key.1.is_empty() {
+                seen.insert(key, (name.value.clone(), node.span));
+            }
+        }
+    }
+}
+
+fn server_settings(spec: Option<&spec::Server>) -> ServerSettings {
+    let default = ServerSettings::default();
+    let Some(spec) = spec else { return default };
+    let count = |count: Option<spec::Count>, default: usize| {
+        count.map_or(default, |count| usize::try_from(count.0).unwrap_or(usize::MAX))
+    };
+    let time = |time: Option<spec::Duration>, default: Duration| time.map_or(default, |time| time.0);
+    ServerSettings {
+        max_body: count(spec.max_body, default.max_body),
+        head_timeout: time(spec.head_timeout, default.head_timeout),
+        body_timeout: time(spec.body_timeout, default.body_timeout),
+        connections: count(spec.connections, default.connections),
+        drain: time(spec.drain, default.drain),
+    }
+}
+
+/// `{env: NAME}` or `{file: PATH}`.
+fn reference(node: &Node) -> Option<(&'static str, &Text)> {
+    let [entry] = node.as_map()? else { return None };
+    let kind = match entry.key.value.as_str() {
+        "env" => "env",
+        "file" => "file",
+        _ => return None,
+    };
+    Some((kind, entry.value.as_text()?))
+}

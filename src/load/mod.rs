@@ -1,0 +1,11 @@
+//! Files on disk to plans and channels.
+//!
+//! Reading is the only thing here that touches the disk; every problem of every file is collected, with its
+//! place, before anything is handed out.
+
+mod installation;
+mod mappings;
+mod tables;
+
+pub use installation::{ChannelSettings, ServerSettings, Settings, check_installation, read_installation};
+pub use mappings::{Library, Loaded, mapping_files, read_source, test_file_of};

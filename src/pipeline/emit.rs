@@ -1,0 +1,250 @@
+//! Rules over a tree to canonical events.
+
+use std::collections::HashSet;
+
+use smol_str::SmolStr;
+
+use super::receive::Routed;
+use crate::expression::{Env, Failure, Scope, Template, Turn, Value};
+use crate::message::{Attachment, Contact, Content, Event, EventKind, Fault, Location, Media, Status};
+use crate::plan::{ContactMember, Emission, Rule};
+use crate::world::Millis;
+
+/// Collects what the rules of one webhook make.
+#[derive(Default)]
+pub(super) struct Emitter {
+    /// The events so far.
+    pub(super) events: Vec<Routed>,
+    /// Why something was left out on purpose.
+    pub(super) ignored: Option<String>,
+    /// Why something could not be understood.
+    pub(super) failed: Option<String>,
+    seen: HashSet<(usize, SmolStr)>,
+    channel: SmolStr,
+}
+
+impl Emitter {
+    /// Applies a webhook's rule to the current node, for a channel.
+    pub(super) fn node(&mut self, rule: &Rule, channel: &SmolStr, env: &mut Env<'_>) {
+        self.channel = channel.clone();
+        if let Err(failure) = self.apply(rule, env) {
+            self.failed.get_or_insert(failure.0);
+        }
+    }
+
+    /// Applies one rule; says whether it took the node, so that later rules don't see it.
+    fn rule(&mut self, rule: &Rule, env: &mut Env<'_>) -> Result<bool, Failure> {
+        let Some(each) = &rule.each else {
+            let took = self.apply(rule, env)?;
+            return Ok(took && !rule.also);
+        };
+        let list = each.eval(env)?;
+        let items: &[Value] = match &list {
+            Value::Null => &[],
+            Value::List(items) => items,
+            other => std::slice::from_ref(other),
+        };
+        let (it, turn) = (env.scope(Scope::It).clone(), env.turn);
+        for (index, item) in items.iter().enumerate() {
+            env.set(Scope::It, item.clone());
+            env.turn = Turn { index, count: items.len() };
+            // One bad item must not take the others of its batch with it.
+            if let Err(failure) = self.apply(rule, env) {
+                self.failed.get_or_insert(failure.0);
+            }
+        }
+        env.set(Scope::It, it);
+        env.turn = turn;
+        Ok(false)
+    }
+
+    /// Applies a rule to the current node; says whether it took it.
+    fn apply(&mut self, rule: &Rule, env: &mut Env<'_>) -> Result<bool, Failure> {
+        if let Some(unique) = &rule.unique {
+            let key = unique.eval(env)?.to_text();
+            let place = std::ptr::from_ref(rule).addr();
+            if !key.is_empty() && !self.seen.insert((place, key)) {
+                return Ok(true);
+            }
+        }
+        if let Some(when) = &rule.when
+            && !when.holds(env)?
+        {
+            return Ok(false);
+        }
+        rule.lets.bind(env)?;
+        if let Some(ignore) = &rule.ignore
+            && ignore.asks(env)?
+        {
+            self.ignored.get_or_insert_with(|| "a rule ignores it".into());
+            return Ok(true);
+        }
+        let mut took = false;
+        if let Some(emission) = &rule.emit {
+            self.emit(emission, env)?;
+            took = true;
+        }
+        for inner in &rule.rules {
+            if self.rule(inner, env)? {
+                return Ok(true);
+            }
+        }
+        Ok(took)
+    }
+
+    fn emit(&mut self, emission: &Emission, env: &mut Env<'_>) -> Result<(), Failure> {
+        match event(emission, env)? {
+            Ok(event) => self.events.push(Routed { channel: self.channel.clone(), event }),
+            Err(reason) => {
+                self.ignored.get_or_insert(reason);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The event, or why there is none on purpose.
+fn event(emission: &Emission, env: &mut Env<'_>) -> Result<Result<Event, String>, Failure> {
+    let mut kind = emission.kind;
+    let status = match &emission.status {
+        None => None,
+        Some(template) => match status(&template.eval(env)?) {
+            Ok(status) => Some(status),
+            Err(reason) => return Ok(Err(reason)),
+        },
+    };
+    let mut content = Content {
+        text: text(emission.text.as_ref(), env)?,
+        attachments: attachments(emission.attachments.as_ref(), env)?,
+        location: location(emission.location.as_ref(), env)?,
+        quick_replies: Vec::new(),
+    };
+    if let Some(told) = text(emission.as_text.as_ref(), env)? {
+        content.text = Some(told);
+        kind = EventKind::Message;
+    }
+    let is_message = matches!(kind, EventKind::Message | EventKind::MessageEcho);
+    if is_message && content.is_empty() {
+        return Ok(Err("the message has neither text nor attachment nor location".into()));
+    }
+    let id = emission.id.eval(env)?.to_text();
+    if id.is_empty() && (is_message || kind == EventKind::MessageStatus) {
+        return Err(Failure("the event has no id".into()));
+    }
+    let contact = contact(&emission.contact, env)?;
+    if contact.id.is_empty() && is_message {
+        return Err(Failure("the event names no contact".into()));
+    }
+    let error = match (&emission.error, status) {
+        (Some(template), Some(Status::Failed)) => fault(&template.eval(env)?),
+        _ => None,
+    };
+    let timestamp = match &emission.timestamp {
+        Some(template) => moment(&template.eval(env)?).unwrap_or(env.now),
+        None => env.now,
+    };
+    let id_owner = emission.id_owner;
+    Ok(Ok(Event { kind, id: id.into(), id_owner, timestamp, contact, content, status, error }))
+}
+
+/// A status, or why it is no news.
+fn status(value: &Value) -> Result<Status, String> {
+    match value.to_text().as_str() {
+        "" => Err("this status is no news".into()),
+        "sent" => Ok(Status::Sent),
+        "delivered" => Ok(Status::Delivered),
+        "read" => Ok(Status::Read),
+        "failed" => Ok(Status::Failed),
+        other => Err(format!("`{other}` is not a status")),
+    }
+}
+
+/// A moment in milliseconds; one that can't be is none: before September 2001 it is zero or seconds, after 9999
+/// it is something else.
+fn moment(value: &Value) -> Option<Millis> {
+    const START: Millis = 1_000_000_000_000;
+    const END: Millis = 253_402_300_800_000;
+    value
+        .to_int()
+        .and_then(|moment| Millis::try_from(moment).ok())
+        .filter(|moment| (START..END).contains(moment))
+}
+
+fn text(template: Option<&Template>, env: &mut Env<'_>) -> Result<Option<String>, Failure> {
+    match template {
+        None => Ok(None),
+        Some(template) => Ok(template.text(env)?.map(String::from)),
+    }
+}
+
+fn attachments(template: Option<&Template>, env: &mut Env<'_>) -> Result<Vec<Attachment>, Failure> {
+    let Some(template) = template else { return Ok(Vec::new()) };
+    let value = template.eval(env)?;
+    let items = match &value {
+        Value::List(items) => items.as_slice(),
+        Value::Null => &[],
+        other => std::slice::from_ref(other),
+    };
+    Ok(items.iter().filter_map(attachment).collect())
+}
+
+/// An attachment; one without a URL is none.
+fn attachment(value: &Value) -> Option<Attachment> {
+    let member = |name: &str| Some(value.get(name).to_text().to_string()).filter(|text| !text.is_empty());
+    let url = member("url")?;
+    let mime = member("mime");
+    let media = match member("type").as_deref() {
+        Some("image") => Media::Image,
+        Some("video") => Media::Video,
+        Some("audio") => Media::Audio,
+        Some("file") => Media::File,
+        _ => mime.as_deref().map_or_else(|| Media::of_url(&url), Media::of_mime),
+    };
+    Some(Attachment { media, url, mime, name: member("name"), caption: member("caption") })
+}
+
+fn location(template: Option<&Template>, env: &mut Env<'_>) -> Result<Option<Location>, Failure> {
+    let Some(template) = template else { return Ok(None) };
+    let value = template.eval(env)?;
+    let member = |name: &str| Some(value.get(name).to_text().to_string()).filter(|text| !text.is_empty());
+    let degrees = |name: &str, most: f64| value.get(name).to_number().filter(|degrees| degrees.abs() <= most);
+    let (Some(latitude), Some(longitude)) = (degrees("latitude", 90.0), degrees("longitude", 180.0)) else {
+        return Ok(None);
+    };
+    Ok(Some(Location { latitude, longitude, name: member("name"), address: member("address") }))
+}
+
+fn fault(value: &Value) -> Option<Fault> {
+    let fault = match value {
+        Value::Map(_) => {
+            Fault { code: value.get("code").to_text().into(), message: value.get("message").to_text().into() }
+        }
+        other => Fault { code: String::new(), message: other.to_text().into() },
+    };
+    (fault != Fault::default()).then_some(fault)
+}
+
+fn contact(members: &[(ContactMember, Template)], env: &mut Env<'_>) -> Result<Contact, Failure> {
+    let mut contact = Contact::default();
+    for (member, template) in members {
+        let value = template.text(env)?.map(String::from);
+        let place = match member {
+            ContactMember::Id => {
+                contact.id = value.unwrap_or_default();
+                continue;
+            }
+            ContactMember::Name => &mut contact.name,
+            ContactMember::FirstName => &mut contact.first_name,
+            ContactMember::LastName => &mut contact.last_name,
+            ContactMember::Avatar => &mut contact.avatar,
+            ContactMember::Country => &mut contact.country,
+            ContactMember::Email => &mut contact.email,
+            ContactMember::Phone => &mut contact.phone,
+            ContactMember::Language => &mut contact.language,
+            ContactMember::Locale => &mut contact.locale,
+            ContactMember::Timezone => &mut contact.timezone,
+        };
+        *place = value;
+    }
+    Ok(contact)
+}

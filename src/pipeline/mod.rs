@@ -1,0 +1,25 @@
+//! The stages that a webhook and a message go through, as pure functions: no clock, no network, no disk but
+//! what comes in as a parameter.
+//!
+//! Inbound: [`receive`] verifies, decodes and turns a request into canonical events and an answer. Outbound:
+//! [`Sending`] plans parts, hands out one request after another, is told each response, and ends with an
+//! outcome.
+
+mod answer;
+mod decode;
+mod emit;
+mod incoming;
+mod parts;
+mod receive;
+mod sending;
+mod split;
+mod trace;
+mod verify;
+
+pub use answer::Reply;
+pub use incoming::Incoming;
+pub use receive::{Directory, NoRoute, Received, Route, Routed, Site, Verdict, find_route, receive};
+pub use sending::{Next, Outcome, Progress, Sending};
+pub use split::{size, split};
+pub use trace::Trace;
+pub use verify::sign;

@@ -1,0 +1,151 @@
+//! What will run: a mapping once every judgement about it has been made.
+//!
+//! Invariant: nothing in here is text that is parsed later, and no `Option` stands for a default. A plan is
+//! immutable and shared.
+
+mod channel;
+mod receive;
+mod send;
+mod words;
+
+use std::time::Duration;
+
+use smol_str::SmolStr;
+
+use crate::expression::{Env, Failure, Template, Value};
+
+pub use channel::*;
+pub use receive::*;
+pub use send::*;
+pub use words::*;
+
+/// One mapping.
+#[derive(Debug)]
+pub struct Plan {
+    /// Its name.
+    pub name: SmolStr,
+    /// What people call it.
+    pub title: String,
+    /// The ID type that its channels must have.
+    pub contact_id: ContactIdKind,
+    /// What each channel supplies.
+    pub config: Vec<ConfigField>,
+    /// What the installation supplies.
+    pub deployment: Vec<ConfigField>,
+    /// The webhooks.
+    pub webhooks: Vec<Webhook>,
+    /// How a message is sent; none for a mapping that only receives.
+    pub send: Option<Send>,
+    /// How fast.
+    pub limits: Limits,
+    /// What happens when a request fails for now.
+    pub retry: Retry,
+}
+
+impl Plan {
+    /// The `config` item that is the channel's address.
+    pub fn address(&self) -> Option<&str> {
+        self.config.iter().find(|field| field.address).map(|field| field.name.as_str())
+    }
+}
+
+/// One thing that a channel or the installation supplies.
+#[derive(Clone, Debug)]
+pub struct ConfigField {
+    /// Its name.
+    pub name: SmolStr,
+    /// Whether it must be supplied.
+    pub required: bool,
+    /// Whether it must never be shown.
+    pub secret: bool,
+    /// Whether it is the channel's address.
+    pub address: bool,
+    /// What kind of value it is.
+    pub kind: ConfigType,
+    /// The only values that it may have; empty for any.
+    pub allowed: Vec<SmolStr>,
+    /// What it is where it is not supplied.
+    pub default: Value,
+}
+
+/// Values with names, in order; each sees those before it.
+#[derive(Debug, Default)]
+pub struct Lets {
+    /// The slot of the first.
+    pub base: usize,
+    /// The values.
+    pub values: Vec<Template>,
+}
+
+impl Lets {
+    /// Gives every name its value.
+    pub fn bind(&self, env: &mut Env<'_>) -> Result<(), Failure> {
+        for (index, template) in self.values.iter().enumerate() {
+            let value = template.eval(env)?;
+            env.set_local(self.base + index, value);
+        }
+        Ok(())
+    }
+}
+
+/// How often something may happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rate {
+    /// At most that often in any such length of time.
+    Limited {
+        /// How often.
+        count: u32,
+        /// In which time.
+        per: Duration,
+    },
+    /// As often as possible.
+    Unlimited,
+}
+
+/// How fast requests may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// In each channel.
+    pub rate: Rate,
+    /// To each contact.
+    pub per_contact: Rate,
+    /// How many may be under way at once.
+    pub in_flight: usize,
+    /// How long a response may take.
+    pub timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            rate: Rate::Limited { count: 20, per: Duration::from_secs(1) },
+            per_contact: Rate::Unlimited,
+            in_flight: 32,
+            timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What happens when a request fails for now.
+#[derive(Clone, Copy, Debug)]
+pub struct Retry {
+    /// The most attempts; none for no bound.
+    pub attempts: Option<u32>,
+    /// The longest wait before the second attempt; doubles with each.
+    pub first: Duration,
+    /// The longest wait at all.
+    pub max: Duration,
+    /// When the message is given up.
+    pub give_up_after: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            attempts: None,
+            first: Duration::from_secs(1),
+            max: Duration::from_mins(5),
+            give_up_after: Duration::from_hours(24),
+        }
+    }
+}

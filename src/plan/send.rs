@@ -1,0 +1,163 @@
+//! What will run when a message is sent.
+
+use smol_str::SmolStr;
+
+use super::Lets;
+use super::words::{AttachmentMode, Decode, Meaning, Mode, Overflow, Unit};
+use crate::expression::{Condition, Template};
+use crate::message::Media;
+
+/// How a message is sent.
+#[derive(Debug)]
+pub struct Send {
+    /// Names for values.
+    pub lets: Lets,
+    /// How the message is cut into parts.
+    pub parts: Parts,
+    /// The requests.
+    pub steps: Vec<Step>,
+}
+
+/// How a message is cut into parts.
+#[derive(Debug)]
+pub struct Parts {
+    /// The longest text of one part; none has no bound.
+    pub text_max: Option<Template>,
+    /// What is counted.
+    pub unit: Unit,
+    /// What happens to a longer text.
+    pub overflow: Overflow,
+    /// How attachments travel.
+    pub attachments: AttachmentMode,
+    /// When a text travels as a caption.
+    pub caption: Option<Caption>,
+    /// How a location travels.
+    pub location: Mode,
+    /// How quick replies travel.
+    pub quick_replies: Mode,
+    /// Whether the first text carries the quick replies, not the last.
+    pub quick_replies_first: bool,
+    /// The most quick replies that there may be.
+    pub quick_replies_max: usize,
+}
+
+/// When a text travels as a caption.
+#[derive(Debug)]
+pub struct Caption {
+    /// Kinds of attachments that can have one.
+    pub media: Vec<Media>,
+    /// The longest; none has no bound.
+    pub max: Option<Template>,
+    /// What must hold too.
+    pub when: Option<Condition>,
+}
+
+/// One request, or one per item.
+#[derive(Debug)]
+pub struct Step {
+    /// The slot of its decoded response.
+    pub result: Option<usize>,
+    /// How often it runs.
+    pub each: StepEach,
+    /// What must hold for it to run.
+    pub when: Option<Condition>,
+    /// Names for values.
+    pub lets: Lets,
+    /// What must hold, or the message fails.
+    pub require: Option<Condition>,
+    /// The request.
+    pub request: Request,
+    /// What its response means.
+    pub response: Response,
+}
+
+/// How often a step runs.
+#[derive(Debug)]
+pub enum StepEach {
+    /// Once.
+    Once,
+    /// For every part.
+    Parts,
+    /// For every item of a list, which has this slot.
+    List(Template, usize),
+}
+
+/// An HTTP request.
+#[derive(Debug)]
+pub struct Request {
+    /// What relative URLs are relative to.
+    pub base: Option<Template>,
+    /// The method; none is POST with a body, else GET.
+    pub method: Option<Template>,
+    /// The URL, or the list of those that are tried in turn.
+    pub url: Template,
+    /// Maps of query parameters, later ones over earlier ones.
+    pub query: Vec<Template>,
+    /// Headers, later ones over earlier ones.
+    pub headers: Vec<(SmolStr, Template)>,
+    /// How it proves who sends it.
+    pub auth: Auth,
+    /// The body.
+    pub body: Body,
+}
+
+/// How a request proves who sends it.
+#[derive(Debug)]
+pub enum Auth {
+    /// It does not.
+    None,
+    /// HTTP Basic.
+    Basic(Template, Template),
+    /// A token in the `Authorization` header.
+    Bearer(Template),
+    /// Headers.
+    Header(Vec<(SmolStr, Template)>),
+    /// Query parameters.
+    Query(Template),
+}
+
+/// The body of a request.
+#[derive(Debug)]
+pub enum Body {
+    /// None.
+    None,
+    /// JSON.
+    Json(Template),
+    /// A form.
+    Form(Template),
+    /// Anything.
+    Raw {
+        /// The Content-Type.
+        content_type: Option<Template>,
+        /// Text or bytes.
+        content: Template,
+    },
+}
+
+/// What a response means.
+#[derive(Debug, Default)]
+pub struct Response {
+    /// How the body is read; none goes by its Content-Type.
+    pub decode: Option<Decode>,
+    /// The first that holds decides.
+    pub classes: Vec<Class>,
+    /// What must hold for a 2xx to be a success.
+    pub ok: Option<Condition>,
+    /// The provider's id, or ids.
+    pub id: Option<Template>,
+    /// The provider's error code.
+    pub error_code: Option<Template>,
+    /// The provider's error message.
+    pub error_message: Option<Template>,
+}
+
+/// A class of responses.
+#[derive(Debug)]
+pub struct Class {
+    /// What must hold.
+    pub when: Condition,
+    /// What it means.
+    pub meaning: Meaning,
+    /// How long to wait: text such as `30s`, or a number of seconds.
+    pub after: Option<Template>,
+}

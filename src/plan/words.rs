@@ -1,0 +1,175 @@
+//! The closed sets of words that a mapping chooses from.
+
+macro_rules! words {
+    ($($(#[doc = $about:literal])+ $name:ident { $($(#[doc = $doc:literal])+ $variant:ident = $word:literal,)+ })+) => {$(
+        $(#[doc = $about])+
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, schemars::JsonSchema)]
+        pub enum $name { $($(#[doc = $doc])+ #[schemars(rename = $word)] $variant,)+ }
+
+        impl $name {
+            /// Every word.
+            pub const WORDS: &'static [&'static str] = &[$($word),+];
+
+            /// The first of them.
+            pub const FIRST: Self = [$(Self::$variant),+][0];
+
+            /// The variant of a word.
+            pub fn of(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$variant),)+ _ => None }
+            }
+
+            /// The word.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+    )+};
+}
+
+words! {
+    /// The ID type of an IS-Messenger channel.
+    ContactIdKind {
+        /// E.164 with a plus.
+        Phone = "phone",
+        /// Anything of at most 50 characters.
+        Custom = "custom",
+    }
+
+    /// What kind of value a `config` item is.
+    ConfigType {
+        /// Text.
+        Text = "text",
+        /// True or false.
+        Bool = "bool",
+        /// A whole number.
+        Int = "int",
+        /// A URL.
+        Url = "url",
+        /// A map.
+        Map = "map",
+        /// A list.
+        List = "list",
+        /// JSON, as text or as it is.
+        Json = "json",
+    }
+
+    /// A signature algorithm.
+    Algorithm {
+        /// HMAC with SHA-1.
+        HmacSha1 = "hmac-sha1",
+        /// HMAC with SHA-256.
+        HmacSha256 = "hmac-sha256",
+        /// HMAC with SHA-512.
+        HmacSha512 = "hmac-sha512",
+    }
+
+    /// How bytes are written as text.
+    Encoding {
+        /// Hexadecimal digits.
+        Hex = "hex",
+        /// Base64.
+        Base64 = "base64",
+        /// Base64 for URLs.
+        Base64Url = "base64url",
+    }
+
+    /// How a body is read.
+    Decode {
+        /// As JSON.
+        Json = "json",
+        /// As a form, together with the query.
+        Form = "form",
+        /// As text.
+        Text = "text",
+        /// Not at all.
+        None = "none",
+    }
+
+    /// What an event says happened.
+    Emit {
+        /// The contact wrote.
+        Message = "message",
+        /// The business wrote, from elsewhere.
+        MessageEcho = "message_echo",
+        /// A message moved on.
+        MessageStatus = "message_status",
+        /// The contact wants no more messages.
+        OptOut = "opt_out",
+        /// Something about the contact became known.
+        Contact = "contact",
+        /// Anything else worth counting.
+        Event = "event",
+    }
+
+    /// What is counted in a text.
+    Unit {
+        /// Bytes of UTF-8.
+        Bytes = "bytes",
+        /// Characters (Unicode scalar values).
+        Chars = "chars",
+        /// UTF-16 code units.
+        Utf16 = "utf16",
+    }
+
+    /// What happens to a text that is too long.
+    Overflow {
+        /// It becomes several parts.
+        Split = "split",
+        /// It is cut off.
+        Truncate = "truncate",
+        /// The message fails.
+        Fail = "fail",
+    }
+
+    /// How attachments travel.
+    AttachmentMode {
+        /// A part for each, before the text.
+        Each = "each",
+        /// All with the first part.
+        FirstPart = "first_part",
+        /// As lines of text.
+        AsText = "as_text",
+        /// Not at all.
+        Drop = "drop",
+    }
+
+    /// A kind of attachment.
+    MediaKind {
+        /// A picture.
+        Image = "image",
+        /// A film.
+        Video = "video",
+        /// Sound.
+        Audio = "audio",
+        /// Anything else.
+        File = "file",
+    }
+
+    /// How a thing travels.
+    Mode {
+        /// As the provider's own kind.
+        Native = "native",
+        /// As text.
+        AsText = "as_text",
+    }
+
+    /// Which part carries quick replies.
+    Carrier {
+        /// The last text.
+        Last = "last",
+        /// The first text.
+        First = "first",
+    }
+
+    /// What a response means.
+    Meaning {
+        /// Slow down: the whole lane waits.
+        Throttle = "throttle",
+        /// Try this message again.
+        Retry = "retry",
+        /// It will never work.
+        Fail = "fail",
+        /// The contact wants no messages.
+        OptOut = "opt_out",
+    }
+}

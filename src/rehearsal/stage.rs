@@ -1,0 +1,93 @@
+//! The surroundings of a rehearsal: a mapping, a stand-in channel, a fixed world.
+
+use std::sync::Arc;
+
+use crate::expression::{Map, Value};
+use crate::pipeline::Directory;
+use crate::plan::{Channel, ChannelFacts, ConfigField, ConfigType, ContactIdKind, Plan};
+use crate::platform::PlatformChannel;
+use crate::world::{Millis, World};
+
+/// The time in a rehearsal unless another is given: 2026-01-02T03:04:05Z.
+pub const NOW: Millis = 1_767_323_045_000;
+/// The platform's webhook URL in a rehearsal.
+pub(super) const PLATFORM_URL: &str = "https://platform.example/custom/channel/webhook/";
+/// The platform's token in a rehearsal.
+pub(super) const PLATFORM_TOKEN: &str = "stand-in-token";
+
+/// A mapping with a stand-in channel.
+pub struct Stage<'p> {
+    /// The mapping.
+    pub plan: &'p Plan,
+    /// The channel.
+    pub channel: Arc<Channel>,
+    /// The platform's side of it.
+    pub platform: PlatformChannel,
+    /// Where the gateway is reached.
+    pub public_url: String,
+    /// Time and randomness.
+    pub world: World,
+}
+
+impl<'p> Stage<'p> {
+    /// A stage with the channel that `given` describes (`dry-run --channel`); what is left out gets a sensible
+    /// value. The second value tells what is wrong with the description.
+    pub fn new(plan: &'p Plan, given: &Value, now: Millis) -> (Self, Vec<String>) {
+        let text = |name: &str, otherwise: &str| {
+            let text = given.get(name).to_text();
+            if text.is_empty() { otherwise.to_string() } else { text.to_string() }
+        };
+        let public_url = text("public_url", "https://gateway.example.com").trim_end_matches('/').to_string();
+        let facts = ChannelFacts {
+            name: text("name", "test"),
+            channel_id: text("channel_id", "stand-in-channel"),
+            address: text("address", ""),
+            country: text("country", ""),
+            public_url: public_url.clone(),
+            config: stand_ins(&plan.config, given.get("config")),
+            deployment: stand_ins(&plan.deployment, given.get("deployment")),
+        };
+        let (channel, problems) = Channel::new(plan, &facts);
+        let id_type = ContactIdKind::of(&given.get("contact_id").to_text()).unwrap_or(plan.contact_id);
+        let platform = PlatformChannel { channel_id: facts.channel_id, id_type };
+        let world = World::fixed(now, 1);
+        let stage = Self { plan, channel: Arc::new(channel), platform, public_url, world };
+        (stage, problems.into_iter().map(|problem| problem.message).collect())
+    }
+
+    /// A request to the platform, as JSON for `platform_requests`.
+    pub(super) fn platform_request(body: Value) -> Value {
+        let headers = Value::map([
+            ("authorization", Value::from(format!("Bearer {PLATFORM_TOKEN}"))),
+            ("content-type", Value::text("application/json")),
+        ]);
+        Value::map([("url", Value::text(PLATFORM_URL)), ("headers", headers), ("body", body)])
+    }
+}
+
+impl Directory for Stage<'_> {
+    fn by_address(&self, mapping: &str, address: &str) -> Option<Arc<Channel>> {
+        (mapping == self.plan.name && address == self.channel.address()).then(|| self.channel.clone())
+    }
+}
+
+/// What was given, and something for every required value that was not.
+fn stand_ins(fields: &[ConfigField], given: &Value) -> Map {
+    let mut filled = given.as_map().cloned().unwrap_or_default();
+    for field in fields.iter().filter(|field| field.required) {
+        if filled.get(&field.name).is_some() {
+            continue;
+        }
+        let value = match (field.kind, field.allowed.first()) {
+            (_, Some(first)) => Value::Text(first.clone()),
+            (ConfigType::Bool, None) => Value::Bool(false),
+            (ConfigType::Int, None) => Value::Int(1),
+            (ConfigType::Url, None) => Value::text("https://provider.example/"),
+            (ConfigType::Map | ConfigType::Json, None) => Value::map([("stand_in", Value::Bool(true))]),
+            (ConfigType::List, None) => Value::list(vec![Value::text("stand-in")]),
+            (ConfigType::Text, None) => Value::from(format!("stand-in-{}", field.name)),
+        };
+        filled.insert(field.name.clone(), value);
+    }
+    filled
+}

@@ -1,0 +1,267 @@
+//! The tests of a mapping.
+
+use std::collections::HashSet;
+
+use smol_str::SmolStr;
+
+use super::compare::{Difference, compare};
+use super::receiving::{receive, request_of};
+use super::sending::{answers_of, message_of, send};
+use super::stage::{NOW, Stage};
+use crate::call::{Scripted, ScriptedAnswer};
+use crate::diagnostic::Span;
+use crate::expression::{Env, Map, Scope, Value};
+use crate::message::Outbound;
+use crate::pipeline::{Incoming, find_route, sign};
+use crate::plan::Plan;
+use crate::spec::{self, MappingTests, Raw, TestCase, TestChannel};
+
+/// What a test came to.
+#[derive(Clone, Debug)]
+pub struct CaseResult {
+    /// The test's name.
+    pub name: String,
+    /// Where it stands.
+    pub span: Span,
+    /// What was different; empty if it passed.
+    pub differences: Vec<Difference>,
+    /// Why it could not be run.
+    pub broken: Option<String>,
+    /// All that came of it, as `dry-run --format json` shows it.
+    pub outcome: Value,
+}
+
+impl CaseResult {
+    /// Whether everything was as expected.
+    pub fn passed(&self) -> bool {
+        self.differences.is_empty() && self.broken.is_none()
+    }
+}
+
+/// Runs all tests of a mapping.
+pub fn run(plan: &Plan, tests: &MappingTests) -> Vec<CaseResult> {
+    tests.tests.iter().map(|case| run_case(plan, tests.channel.as_ref(), case)).collect()
+}
+
+fn run_case(plan: &Plan, channel: Option<&TestChannel>, case: &TestCase) -> CaseResult {
+    let mut result = CaseResult {
+        name: case.name.value.to_string(),
+        span: case.name.span,
+        differences: Vec::new(),
+        broken: None,
+        outcome: Value::Null,
+    };
+    let (stage, problems) = stage_of(plan, channel, case);
+    if !problems.is_empty() {
+        result.broken = Some(format!("the channel: {}", problems.join("; ")));
+        return result;
+    }
+    let outcome = match (&case.receive, &case.send) {
+        (Some(received), None) => rehearse_webhook(&stage, received),
+        (None, Some(sent)) => rehearse_message(&stage, sent, &case.provider),
+        _ => Err("a test is either `receive` or `send`".into()),
+    };
+    match outcome {
+        Ok(outcome) => {
+            result.differences = check(&case.expect, &outcome);
+            result.outcome = outcome;
+        }
+        Err(why) => result.broken = Some(why),
+    }
+    result
+}
+
+/// The stage of a test, and what is wrong with its channel.
+pub fn stage_of<'p>(
+    plan: &'p Plan,
+    channel: Option<&TestChannel>,
+    case: &TestCase,
+) -> (Stage<'p>, Vec<String>) {
+    Stage::new(plan, &channel_value(channel, case.channel.as_ref()), NOW)
+}
+
+/// The channel of a test: the file's, with the test's own values over it.
+fn channel_value(file: Option<&TestChannel>, own: Option<&TestChannel>) -> Value {
+    let mut merged = Map::new();
+    let (mut config, mut deployment) = (Map::new(), Map::new());
+    for channel in [file, own].into_iter().flatten() {
+        for (name, text) in [
+            ("name", &channel.name),
+            ("channel_id", &channel.channel_id),
+            ("address", &channel.address),
+            ("country", &channel.country),
+            ("public_url", &channel.public_url),
+        ] {
+            if let Some(text) = text {
+                merged.insert(name, Value::Text(text.value.clone()));
+            }
+        }
+        let raw = |map: &spec::Map<Raw>, into: &mut Map| {
+            map.0.iter().for_each(|(name, raw)| into.insert(name.value.clone(), raw.0.to_value()));
+        };
+        raw(&channel.config, &mut config);
+        raw(&channel.deployment, &mut deployment);
+    }
+    merged.insert("config", Value::Map(config.into()));
+    merged.insert("deployment", Value::Map(deployment.into()));
+    Value::Map(merged.into())
+}
+
+fn raw_map(map: &spec::Map<Raw>) -> Value {
+    Value::map(map.0.iter().map(|(name, raw)| (name.value.clone(), raw.0.to_value())))
+}
+
+fn rehearse_webhook(stage: &Stage<'_>, given: &spec::Receive) -> Result<Value, String> {
+    let (shared, mut request) = webhook_of(stage, given)?;
+    if given.sign.is_some_and(|flag| flag.0) {
+        sign_webhook(stage, shared, &mut request)?;
+    }
+    Ok(receive(stage, shared, &request, &mut HashSet::new()).json)
+}
+
+/// The webhook of a test, not signed yet, and whether it is for a shared route.
+pub fn webhook_of(stage: &Stage<'_>, given: &spec::Receive) -> Result<(bool, Incoming), String> {
+    let (method, path) = given.route.value.split_once(' ').unwrap_or(("POST", given.route.value.as_str()));
+    let mut headers = match raw_map(&given.headers) {
+        Value::Map(map) => (*map).clone(),
+        _ => Map::new(),
+    };
+    let (content_type, body) = match (&given.json, &given.form, &given.body) {
+        (Some(json), None, None) => ("application/json", json.0.to_value().to_json().unwrap_or_default()),
+        (None, Some(form), None) => ("application/x-www-form-urlencoded", encode_form(&raw_map(form))),
+        (None, None, Some(body)) => ("", body.value.to_string()),
+        (None, None, None) => ("", String::new()),
+        _ => return Err("a webhook has one of `json`, `form` and `body`".into()),
+    };
+    let has_type = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+    if !content_type.is_empty() && !has_type {
+        headers.insert("content-type", Value::text(content_type));
+    }
+    let described = Value::map([
+        ("method", Value::text(method)),
+        ("path", Value::text(path.trim())),
+        ("query", raw_map(&given.query)),
+        ("headers", Value::Map(headers.into())),
+        ("body", Value::from(body)),
+    ]);
+    request_of(stage, &described)
+}
+
+fn encode_form(fields: &Value) -> String {
+    let mut form = url::form_urlencoded::Serializer::new(String::new());
+    for (name, value) in fields.as_map().into_iter().flat_map(Map::iter) {
+        match value {
+            Value::List(items) => items.iter().for_each(|item| {
+                form.append_pair(name, &item.to_text());
+            }),
+            one => {
+                form.append_pair(name, &one.to_text());
+            }
+        }
+    }
+    form.finish()
+}
+
+/// Adds what the mapping asks for as a proof of who calls.
+pub fn sign_webhook(stage: &Stage<'_>, shared: bool, request: &mut Incoming) -> Result<(), String> {
+    let route = find_route(stage.plan, shared, &request.method, &request.route)
+        .map_err(|problem| problem.to_string())?;
+    let mut env = Env::new(&stage.world);
+    env.set(Scope::Config, stage.channel.config.clone());
+    env.set(Scope::Deployment, stage.channel.deployment.clone());
+    env.set(Scope::Channel, stage.channel.scope.clone());
+    sign(&route.webhook.verify, request, &mut env).map_err(|failure| failure.to_string())
+}
+
+fn rehearse_message(
+    stage: &Stage<'_>,
+    given: &spec::SendCase,
+    provider: &[spec::ScriptedAnswer],
+) -> Result<Value, String> {
+    let (message, answers) = sent_of(given, provider)?;
+    Ok(send(stage, &message, &Scripted::new(answers)))
+}
+
+/// The message of a test, and the answers that the provider gives.
+pub fn sent_of(
+    given: &spec::SendCase,
+    provider: &[spec::ScriptedAnswer],
+) -> Result<(Outbound, Vec<ScriptedAnswer>), String> {
+    let mut described = Map::new();
+    described.insert("contact_id", Value::Text(given.contact_id.value.clone()));
+    for (name, text) in [("id", &given.id), ("locale", &given.locale)] {
+        if let Some(text) = text {
+            described.insert(name, Value::Text(text.value.clone()));
+        }
+    }
+    for (name, raw) in [
+        ("message", &given.message),
+        ("text", &given.text),
+        ("attachments", &given.attachments),
+        ("location", &given.location),
+        ("quick_replies", &given.quick_replies),
+    ] {
+        if let Some(raw) = raw {
+            described.insert(name, raw.0.to_value());
+        }
+    }
+    let message = message_of(&Value::Map(described.into()))?;
+    Ok((message, answers_of(&Value::list(provider.iter().map(answer_value).collect()))?))
+}
+
+fn answer_value(answer: &spec::ScriptedAnswer) -> Value {
+    let mut value = Map::new();
+    for (name, text) in [("method", &answer.method), ("url", &answer.url), ("body", &answer.body)] {
+        if let Some(text) = text {
+            value.insert(name, Value::Text(text.value.clone()));
+        }
+    }
+    for (name, count) in [("status", answer.status), ("times", answer.times)] {
+        if let Some(count) = count {
+            value.insert(name, Value::Int(count.0.into()));
+        }
+    }
+    value.insert("headers", raw_map(&answer.headers));
+    if let Some(json) = &answer.json {
+        value.insert("json", json.0.to_value());
+    }
+    value.insert("timeout", Value::Bool(answer.timeout.is_some_and(|flag| flag.0)));
+    Value::Map(value.into())
+}
+
+/// Compares what is expected with what came.
+fn check(expect: &spec::Expect, outcome: &Value) -> Vec<Difference> {
+    let exact = expect.exact.is_some_and(|flag| flag.0);
+    let mut differences = Vec::new();
+    for (name, raw) in [
+        ("verdict", &expect.verdict),
+        ("events", &expect.events),
+        ("requests", &expect.requests),
+        ("outcome", &expect.outcome),
+        ("ids", &expect.ids),
+        ("error", &expect.error),
+        ("retry_after", &expect.retry_after),
+    ] {
+        if let Some(raw) = raw {
+            compare(name, &raw.0.to_value(), outcome.get(name), exact, &mut differences);
+        }
+    }
+    if let Some(raw) = &expect.reply {
+        compare("reply", &raw.0.to_value(), &reply_with_json(outcome.get("reply")), false, &mut differences);
+    }
+    if let Some(raw) = &expect.platform {
+        let bodies = outcome.get("platform_requests").as_list().unwrap_or_default();
+        let bodies = bodies.iter().map(|request| request.get("body").clone()).collect();
+        compare("platform", &raw.0.to_value(), &Value::list(bodies), exact, &mut differences);
+    }
+    differences
+}
+
+/// The answer to a webhook with its body decoded as `json` too.
+fn reply_with_json(reply: &Value) -> Value {
+    let mut map = reply.as_map().cloned().unwrap_or_default();
+    if let Ok(json) = Value::from_json(reply.get("body").to_text().as_bytes()) {
+        map.insert(SmolStr::new_static("json"), json);
+    }
+    Value::Map(map.into())
+}

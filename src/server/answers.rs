@@ -1,0 +1,97 @@
+//! What is answered: the only table of status codes.
+
+use axum::body::Body;
+use axum::response::Response;
+use http::{HeaderValue, StatusCode, header};
+
+use super::requests::Refused as Unreadable;
+use crate::expression::Value;
+use crate::gateway::{MessageAnswer, Refused, WebhookAnswer};
+use crate::pipeline::{NoRoute, Reply};
+use crate::store::StoreError;
+
+/// How long a caller is asked to wait while the gateway can't store, in seconds.
+const RETRY_AFTER: &str = "2";
+
+/// To `POST /message`.
+pub(super) fn message(answer: MessageAnswer) -> Response {
+    match answer {
+        Ok(mid) => json(200, &Value::map([("mId", Value::from(mid))])),
+        Err(refused) => {
+            let status = match refused {
+                Refused::NoChannel(_) => 404,
+                Refused::Token => 401,
+                Refused::Message(_) => 400,
+                Refused::Store(StoreError::Busy) => 429,
+                Refused::Store(_) => 503,
+            };
+            error(status, &refused.to_string())
+        }
+    }
+}
+
+/// To a provider's webhook.
+pub(super) fn webhook(answer: WebhookAnswer) -> Response {
+    match answer {
+        WebhookAnswer::Reply(answer) => reply(answer),
+        WebhookAnswer::Unknown(message) => error(404, &message),
+        WebhookAnswer::NoRoute(problem @ NoRoute::Path { .. }) => error(404, &problem.to_string()),
+        WebhookAnswer::NoRoute(problem @ NoRoute::Method { .. }) => error(405, &problem.to_string()),
+        WebhookAnswer::Store(problem) => {
+            error(503, &format!("the gateway can't store messages now: {problem}"))
+        }
+    }
+}
+
+/// To `/readyz`.
+pub(super) fn ready(ready: Result<(), StoreError>) -> Response {
+    match ready {
+        Ok(()) => plain(200, "ready\n"),
+        Err(problem) => plain(503, &format!("the store does not answer: {problem}\n")),
+    }
+}
+
+/// To a request that could not be read.
+pub(super) fn refused(refused: &Unreadable) -> Response {
+    let status = match refused {
+        Unreadable::TooLarge(_) => 413,
+        Unreadable::TooSlow => 408,
+        Unreadable::Broken(_) => 400,
+    };
+    error(status, &refused.to_string())
+}
+
+/// An error, in the platform's form.
+pub(super) fn error(status: u16, message: &str) -> Response {
+    json(status, &Value::map([("error", Value::map([("message", Value::text(message))]))]))
+}
+
+/// Plain text.
+pub(super) fn plain(status: u16, text: &str) -> Response {
+    response(status, "text/plain; charset=utf-8", text.to_string().into())
+}
+
+fn json(status: u16, body: &Value) -> Response {
+    response(status, "application/json", body.to_json().unwrap_or_default().into())
+}
+
+fn response(status: u16, content_type: &'static str, body: Body) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if matches!(status, 429 | 503) {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+    }
+    response
+}
+
+fn reply(reply: Reply) -> Response {
+    let mut response = Response::new(Body::from(reply.body));
+    *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    for (name, value) in reply.headers {
+        if let (Ok(name), Ok(value)) = (header::HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}

@@ -1,0 +1,49 @@
+//! `/metrics`: how every lane is doing, in Prometheus' text format.
+
+use std::fmt::Write as _;
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::answers::plain;
+use super::routes::App;
+use crate::delivery::LaneStats;
+
+type Family = (&'static str, &'static str, &'static str, fn(&LaneStats) -> u64);
+
+const FAMILIES: &[Family] = &[
+    ("patchcord_lane_depth", "gauge", "Deliveries that wait or are under way.", |lane| lane.depth),
+    ("patchcord_lane_in_flight", "gauge", "Requests under way.", |lane| lane.in_flight as u64),
+    ("patchcord_lane_retrying", "gauge", "Contacts that wait for a retry.", |lane| lane.retrying as u64),
+    (
+        "patchcord_lane_paused",
+        "gauge",
+        "Whether the lane rests because the other side asked for it.",
+        |lane| u64::from(lane.paused_until.is_some()),
+    ),
+    ("patchcord_lane_sent_total", "counter", "Attempts that succeeded.", |lane| lane.sent),
+    ("patchcord_lane_failed_total", "counter", "Deliveries that were refused for good.", |lane| lane.failed),
+    ("patchcord_lane_dead_total", "counter", "Deliveries that were given up.", |lane| lane.dead),
+    ("patchcord_lane_retried_total", "counter", "Attempts that are to be repeated.", |lane| lane.retried),
+    ("patchcord_lane_throttled_total", "counter", "Answers that asked for fewer requests.", |lane| {
+        lane.throttled
+    }),
+];
+
+pub(super) async fn metrics(State(app): State<App>) -> Response {
+    plain(200, &render(&app.gateway.lanes()))
+}
+
+fn render(lanes: &[LaneStats]) -> String {
+    let mut text = String::new();
+    for (name, kind, help, value) in FAMILIES {
+        // Writing to a String can't fail.
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        for lane in lanes {
+            let (channel, direction) = (&lane.lane.channel, lane.lane.direction.as_str());
+            let _ =
+                writeln!(text, "{name}{{channel=\"{channel}\",direction=\"{direction}\"}} {}", value(lane));
+        }
+    }
+    text
+}

@@ -1,0 +1,84 @@
+//! What `patchcord.yaml` says: this installation, its channels, its secrets.
+
+use super::mapping::{Limits, Retry};
+use super::read::{Count, Duration, Flag, Map, Rate, Raw, record};
+use crate::plan::ContactIdKind;
+use crate::yaml::Text;
+
+record! {
+    /// One installation of the gateway.
+    "patchcord.yaml" Installation {
+        /// Where the server listens; 127.0.0.1:8080 unless given.
+        listen: Option<Text>,
+        /// The URL under which providers and the platform reach it, without a slash at its end.
+        public_url: Option<Text>,
+        /// Where messages are kept: `sqlite:PATH`; sqlite:data/patchcord.db unless given.
+        store: Option<Text>,
+        /// Folders and files with mappings; `[mappings]` unless given.
+        mappings: Option<Vec<Text>>,
+        /// What outgoing requests may reach.
+        network: Option<Network>,
+        /// Defaults for the `platform` of every channel.
+        platform: Option<Platform>,
+        /// Each mapping's `deployment` values, by the mapping's name.
+        deployment: Map<Map<Raw>>,
+        /// The channels, by name.
+        channels: Map<Channel>,
+        /// The bounds of the server.
+        server: Option<Server>,
+        /// How long settled messages and webhooks are kept; 7d unless given.
+        keep: Option<Duration>,
+    }
+
+    /// The bounds of the server.
+    "`server`" Server {
+        /// The largest request body, in bytes; 1048576 (1 MiB) unless given.
+        max_body: Option<Count>,
+        /// How long the head of a request may take; 15s unless given.
+        head_timeout: Option<Duration>,
+        /// How long the body of a request may take; 30s unless given.
+        body_timeout: Option<Duration>,
+        /// How many connections may be open; 10000 unless given.
+        connections: Option<Count>,
+        /// How long a shutdown waits for what is under way; 25s unless given.
+        drain: Option<Duration>,
+    }
+
+    /// What outgoing requests may reach.
+    "`network`" Network {
+        /// Whether they may reach loopback and private addresses; false unless given.
+        allow_private: Option<Flag>,
+    }
+
+    /// One channel: a mapping, a Custom Channel of the platform, and what connects them.
+    "a channel" Channel {
+        /// The mapping's name.
+        mapping: Text,
+        /// The Custom Channel.
+        platform: Platform,
+        /// What the mapping's `config` asks for.
+        config: Map<Raw>,
+        /// The country that phone numbers without one belong to, ISO 3166-1 alpha-2.
+        country: Option<Text>,
+        /// Instead of the mapping's.
+        limits: Option<Limits>,
+        /// Instead of the mapping's.
+        retry: Option<Retry>,
+    }
+
+    /// A Custom Channel of the platform, as its dialog shows it.
+    "`platform`" Platform {
+        /// The webhook URL, kept to the letter.
+        webhook_url: Option<Raw>,
+        /// The channel id.
+        channel_id: Option<Raw>,
+        /// The API token.
+        token: Option<Raw>,
+        /// The ID type; must be the mapping's `contact_id`, which it is unless given.
+        id_type: Option<ContactIdKind>,
+        /// How fast requests to the platform may be; 20/s unless given.
+        rate: Option<Rate>,
+        /// Which statuses are posted: delivered, read and failed unless given.
+        statuses: Option<Vec<Text>>,
+    }
+}

@@ -1,0 +1,426 @@
+//! What a mapping file says.
+
+use super::read::{Count, Docs, Duration, Flag, Map, Rate, Raw, choice, record};
+use crate::plan::{
+    Algorithm, AttachmentMode, Carrier, ConfigType, ContactIdKind, Decode, Emit, Encoding, Meaning,
+    MediaKind, Mode, Overflow, Unit,
+};
+use crate::yaml::Text;
+
+record! {
+    /// One provider: its webhooks, how a message is sent to it, its limits.
+    "a mapping" Mapping {
+        /// The version of the format: 1.
+        patchcord: Count,
+        /// The mapping's name; the file is called `NAME.yaml`.
+        name: Text,
+        /// What people call it.
+        title: Option<Text>,
+        /// The provider's documentation that it was written from: one URL or several.
+        docs: Option<Docs>,
+        /// The ID type that the IS-Messenger channel must have.
+        contact_id: ContactIdKind,
+        /// What each channel supplies.
+        config: Map<ConfigItem>,
+        /// What the installation supplies for all channels: the secrets of the gateway itself.
+        deployment: Map<ConfigItem>,
+        /// Defaults for every request.
+        http: Option<Http>,
+        /// Look-up tables, by name: `key: value`, where a key may be `a|b`, `10..12`, `21..` or `$default`.
+        tables: Map<Map<Raw>>,
+        /// Proofs that every webhook must bring.
+        verify: Vec<Verify>,
+        /// What the provider calls.
+        webhooks: Vec<Webhook>,
+        /// How a message is sent.
+        send: Option<Send>,
+        /// How fast.
+        limits: Option<Limits>,
+        /// What happens when it fails.
+        retry: Option<Retry>,
+    }
+
+    /// One thing that a channel or the installation supplies.
+    "a declaration" ConfigItem {
+        /// Whether it must be supplied.
+        required: Option<Flag>,
+        /// Whether it must never be shown.
+        secret: Option<Flag>,
+        /// Whether it is the channel's address at the provider (number, page, sender): `channel.address`.
+        address: Option<Flag>,
+        /// What it is, for the person who supplies it.
+        about: Option<Text>,
+        /// What it is where it is not supplied.
+        default: Option<Raw>,
+        /// What kind of value it is; text unless said otherwise.
+        r#type: Option<ConfigType>,
+        /// The only values that it may have.
+        r#enum: Option<Vec<Text>>,
+    }
+
+    /// Defaults for every request of the mapping.
+    "`http`" Http {
+        /// What relative URLs are relative to; ends in a slash.
+        base: Option<Raw>,
+        /// How requests prove who sends them.
+        auth: Option<Auth>,
+        /// Headers of every request.
+        headers: Map<Raw>,
+        /// Query parameters of every request.
+        query: Map<Raw>,
+    }
+
+    /// How a request proves who sends it: exactly one of these.
+    "`auth`" Auth {
+        /// HTTP Basic: user name and password.
+        basic: Option<Vec<Raw>>,
+        /// A token in the `Authorization` header.
+        bearer: Option<Raw>,
+        /// Headers of the provider's own.
+        header: Option<Map<Raw>>,
+        /// Query parameters.
+        query: Option<Map<Raw>>,
+    }
+
+    /// One proof that a webhook comes from the provider: exactly one of `equal` and `signature`.
+    "a `verify` entry" Verify {
+        /// When the proof is asked for; always unless given.
+        when: Option<Raw>,
+        /// Two values that must be the same, compared in constant time.
+        equal: Option<Vec<Raw>>,
+        /// A signature over the request.
+        signature: Option<Signature>,
+        /// The HTTP status where the proof fails; 401 unless given.
+        on_fail: Option<Count>,
+    }
+
+    /// A keyed hash over the request.
+    "`signature`" Signature {
+        /// The algorithm.
+        alg: Algorithm,
+        /// The key.
+        key: Raw,
+        /// What is signed; `{{request.raw}}` is the body, byte for byte.
+        over: Raw,
+        /// How the signature is written; hex unless given.
+        encoding: Option<Encoding>,
+        /// The signature that came with the request.
+        actual: Raw,
+        /// What stands before the signature.
+        prefix: Option<Text>,
+        /// The moment of signing, in seconds or milliseconds.
+        timestamp: Option<Raw>,
+        /// How far that moment may be away; 300s unless given.
+        tolerance: Option<Duration>,
+    }
+
+    /// One URL that the provider calls.
+    "a webhook" Webhook {
+        /// `METHOD[|METHOD] path`, below `{public_url}/channels/{channel}/`; the path may bind `{name}`.
+        route: Text,
+        /// Whether one URL serves all channels: `{public_url}/providers/{mapping}/path`.
+        shared: Option<Flag>,
+        /// How the payload names the channel of a shared route.
+        channel: Option<ChannelLookup>,
+        /// How the body is read; by its Content-Type unless given.
+        decode: Option<Decode>,
+        /// More proofs that this webhook must bring.
+        verify: Vec<Verify>,
+        /// The answer to a request that carries no events, such as a handshake.
+        reply: Option<Raw>,
+        /// The answers to requests with events.
+        ack: Option<Ack>,
+        /// What must hold, or the request is refused with 400.
+        require: Option<Raw>,
+        /// The nodes to handle one by one; the whole body unless given.
+        each: Option<Raw>,
+        /// Of nodes with the same value only the first is handled.
+        unique: Option<Raw>,
+        /// Names for values.
+        r#let: Map<Raw>,
+        /// When the node is none of our business.
+        ignore: Option<Raw>,
+        /// What must hold for the node to be handled.
+        when: Option<Raw>,
+        /// What the node says, rule by rule.
+        events: Vec<Rule>,
+    }
+
+    /// How a payload names the channel.
+    "`channel`" ChannelLookup {
+        /// The value that equals the channel's address (the `config` item with `address: true`).
+        address: Raw,
+    }
+
+    /// The answers to a webhook; 200 with an empty JSON object unless given.
+    "`ack`" Ack {
+        /// When there were events.
+        ok: Option<AnswerSpec>,
+        /// When there were none.
+        ignored: Option<AnswerSpec>,
+        /// When the request could not be understood.
+        error: Option<AnswerSpec>,
+    }
+
+    /// One answer to a webhook.
+    "an answer" AnswerSpec {
+        /// The HTTP status; 200 unless given.
+        status: Option<Raw>,
+        /// The Content-Type.
+        r#type: Option<Raw>,
+        /// The body as text.
+        body: Option<Raw>,
+        /// The body as JSON.
+        json: Option<Raw>,
+    }
+
+    /// One rule: for which nodes it is, and what they say.
+    "a rule" Rule {
+        /// The nodes to handle one by one; the current node unless given.
+        each: Option<Raw>,
+        /// Of nodes with the same value only the first is handled.
+        unique: Option<Raw>,
+        /// What must hold.
+        when: Option<Raw>,
+        /// Names for values.
+        r#let: Map<Raw>,
+        /// When the node is none of our business; no later rule sees it.
+        ignore: Option<Raw>,
+        /// Which event the node is.
+        emit: Option<Emit>,
+        /// Whether later rules see the node too.
+        also: Option<Flag>,
+        /// The provider's id of the message, or `{own: ...}`: our id, which the provider echoes.
+        id: Option<Raw>,
+        /// When it happened, in milliseconds; now unless given.
+        timestamp: Option<Raw>,
+        /// Who it concerns.
+        contact: Option<ContactSpec>,
+        /// The text.
+        text: Option<Raw>,
+        /// A list of `{url, type, mime, name, caption}`.
+        attachments: Option<Raw>,
+        /// `{latitude, longitude, name, address}`.
+        location: Option<Raw>,
+        /// `sent`, `delivered`, `read` or `failed`; null is no news.
+        status: Option<Raw>,
+        /// `{code, message}` of a failed message.
+        error: Option<Raw>,
+        /// For `opt_out`, `contact` and `event`: the text of a message that tells the agent.
+        as_text: Option<Raw>,
+        /// Rules for the same node, with the names of this one.
+        events: Vec<Rule>,
+    }
+
+    /// Who an event concerns.
+    "`contact`" ContactSpec {
+        /// The provider's address of the contact.
+        id: Raw,
+        /// The whole name.
+        name: Option<Raw>,
+        /// First name.
+        first_name: Option<Raw>,
+        /// Last name.
+        last_name: Option<Raw>,
+        /// URL of a picture.
+        avatar: Option<Raw>,
+        /// ISO 3166-1 alpha-2.
+        country: Option<Raw>,
+        /// E-mail address.
+        email: Option<Raw>,
+        /// Phone number, E.164.
+        phone: Option<Raw>,
+        /// ISO 639-1.
+        language: Option<Raw>,
+        /// Language and region.
+        locale: Option<Raw>,
+        /// IANA time zone.
+        timezone: Option<Raw>,
+    }
+
+    /// How a message is sent.
+    "`send`" Send {
+        /// Names for values.
+        r#let: Map<Raw>,
+        /// How the message is cut into parts.
+        plan: Option<Plan>,
+        /// The requests, in order.
+        steps: Vec<Step>,
+    }
+
+    /// How a message is cut into parts.
+    "`plan`" Plan {
+        /// How long a text may be.
+        text: Option<TextPlan>,
+        /// What becomes of attachments; lines of text unless given.
+        attachments: Option<AttachmentPlan>,
+        /// What becomes of a location; a line of text unless given.
+        location: Option<LocationPlan>,
+        /// What becomes of quick replies; numbered lines of text unless given.
+        quick_replies: Option<QuickReplyPlan>,
+    }
+
+    /// How long a text may be.
+    "`text`" TextPlan {
+        /// The longest text of one part.
+        max: Raw,
+        /// What is counted; chars unless given.
+        unit: Option<Unit>,
+        /// What happens to a longer text; split unless given.
+        overflow: Option<Overflow>,
+    }
+
+    /// What becomes of attachments.
+    "`attachments`" AttachmentPlan {
+        /// How they travel.
+        mode: AttachmentMode,
+        /// When the text travels as a caption of the only attachment.
+        caption: Option<CaptionPlan>,
+    }
+
+    /// When a text travels as a caption.
+    "`caption`" CaptionPlan {
+        /// Kinds of attachments that can have one; all unless given.
+        types: Option<Vec<MediaKind>>,
+        /// The longest caption, in the unit of `text`.
+        max: Option<Raw>,
+        /// What must hold too.
+        when: Option<Raw>,
+    }
+
+    /// What becomes of a location.
+    "`location`" LocationPlan {
+        /// How it travels.
+        mode: Mode,
+    }
+
+    /// What becomes of quick replies.
+    "`quick_replies`" QuickReplyPlan {
+        /// How they travel.
+        mode: Mode,
+        /// Which part carries them; the last unless given.
+        on: Option<Carrier>,
+        /// The most that there may be; if there are more, all become text.
+        max: Option<Count>,
+    }
+
+    /// One request, or one per part.
+    "a step" Step {
+        /// The name under which later steps see the decoded response.
+        id: Option<Text>,
+        /// `parts`, or a list; the step runs once per item.
+        each: Option<Raw>,
+        /// The name of the item; `part` for parts.
+        r#as: Option<Text>,
+        /// What must hold for the step to run.
+        when: Option<Raw>,
+        /// Names for values.
+        r#let: Map<Raw>,
+        /// What must hold, or the message fails.
+        require: Option<Raw>,
+        /// The request.
+        request: Request,
+        /// What its response means.
+        response: Option<Response>,
+    }
+
+    /// An HTTP request.
+    "`request`" Request {
+        /// The method; POST with a body, else GET.
+        method: Option<Raw>,
+        /// The URL, relative to `http.base`; a list is tried in turn.
+        url: Raw,
+        /// Query parameters; a list repeats the name.
+        query: Option<Raw>,
+        /// Headers.
+        headers: Map<Raw>,
+        /// How it proves who sends it, instead of `http.auth`.
+        auth: Option<Auth>,
+        /// The body as JSON.
+        json: Option<Raw>,
+        /// The body as a form; a list repeats the name.
+        form: Option<Raw>,
+        /// The body as `{type, text}`.
+        body: Option<BodySpec>,
+    }
+
+    /// A body of any kind.
+    "`body`" BodySpec {
+        /// The Content-Type.
+        r#type: Option<Raw>,
+        /// The text, or bytes.
+        text: Raw,
+    }
+
+    /// What a response means.
+    "`response`" Response {
+        /// How the body is read; by its Content-Type unless given.
+        decode: Option<Decode>,
+        /// The first that holds decides.
+        classify: Vec<Class>,
+        /// What must hold for a 2xx to be a success.
+        ok: Option<Raw>,
+        /// The provider's id of the message, or the list of its ids.
+        id: Option<Raw>,
+        /// Why it failed: `{code, message}`.
+        error: Option<ErrorSpec>,
+    }
+
+    /// Why a message failed, in the provider's words.
+    "`error`" ErrorSpec {
+        /// The provider's code.
+        code: Option<Raw>,
+        /// What an agent can act on.
+        message: Option<Raw>,
+    }
+
+    /// A class of responses.
+    "a class" Class {
+        /// What must hold.
+        when: Raw,
+        /// What it means.
+        r#as: Meaning,
+        /// How long to wait, such as `30s`.
+        after: Option<Raw>,
+    }
+
+    /// How fast requests may be.
+    "`limits`" Limits {
+        /// In each channel.
+        rate: Option<Rate>,
+        /// To each contact.
+        per_contact: Option<Rate>,
+        /// How many may be under way at once in each channel; 32 unless given.
+        in_flight: Option<Count>,
+        /// How long a response may take; 30s unless given.
+        timeout: Option<Duration>,
+    }
+
+    /// What happens when a request fails for now.
+    "`retry`" Retry {
+        /// The most attempts; unlimited unless given.
+        attempts: Option<Count>,
+        /// The longest wait before the second attempt; doubles with each. 1s unless given.
+        first: Option<Duration>,
+        /// The longest wait at all; 5m unless given.
+        max: Option<Duration>,
+        /// When the message is given up; 24h unless given.
+        give_up_after: Option<Duration>,
+    }
+}
+
+choice! {
+    "a contact ID type" ContactIdKind;
+    "a type" ConfigType;
+    "an algorithm" Algorithm;
+    "an encoding" Encoding;
+    "a way to decode" Decode;
+    "an event" Emit;
+    "a unit" Unit;
+    "an overflow" Overflow;
+    "a mode" AttachmentMode;
+    "a kind of attachment" MediaKind;
+    "a mode" Mode;
+    "a part" Carrier;
+    "a meaning" Meaning;
+}

@@ -1,0 +1,17 @@
+//! What a mapping, its tests and `patchcord.yaml` say: the file's own words as types, each with its place.
+//!
+//! Reading collects every problem of shape (unknown and missing keys, wrong types, values outside a closed
+//! set) and judges nothing else: that is `compile`. What is missing or wrong gets a stand-in, so that a file with
+//! one mistake is judged as fully as one without; such a file is never run. The JSON Schemas are generated from these types, so what
+//! an editor accepts and what the reader accepts are the same keys.
+
+mod installation;
+mod mapping;
+mod read;
+mod test;
+
+pub use installation::{Channel, Installation, Network, Platform, Server};
+pub use mapping::*;
+pub(crate) use read::unknown_keys;
+pub use read::{Count, Docs, Duration, Flag, FromNode, Map, Rate, Raw, Shape};
+pub use test::{Answer as ScriptedAnswer, Expect, MappingTests, Receive, SendCase, TestCase, TestChannel};

@@ -1,0 +1,382 @@
+//! What every store must do, as functions over `&dyn Store` on an empty store; each implementation runs them all.
+
+use bytes::Bytes;
+
+use super::testing::{inbound, outbound};
+use super::*;
+use crate::message::{EventKind, Fault, IdOwner, Status};
+use crate::world::Millis;
+
+const HOUR: Millis = 3_600_000;
+const NOW: Millis = 1_000 * HOUR;
+
+/// Runs every function of this suite against stores that `$open` makes.
+macro_rules! suite {
+    ($open:expr) => {
+        $crate::store::conformance::suite!($open;
+            redelivered_webhooks_are_dropped_for_48_hours,
+            keys_are_apart_per_channel,
+            pages_give_what_is_queued_in_order,
+            a_contact_is_paged_on_its_own,
+            a_delivery_is_settled_once,
+            a_retry_keeps_its_place_and_its_progress,
+            receipts_move_a_message_forward_only,
+            a_message_of_parts_is_delivered_when_all_parts_are,
+            one_failed_part_fails_the_message,
+            a_receipt_that_overtakes_the_send_waits_for_it,
+            receipts_by_our_own_id_concern_the_whole_message,
+            only_wanted_statuses_are_posted,
+            failed_and_dead_messages_are_told_to_the_platform,
+            follow_ups_are_queued_with_the_settlement,
+            aliases_are_reversed,
+            parked_webhooks_are_kept_and_replayed,
+            dead_letters_are_listed_newest_first,
+            a_pause_of_a_lane_is_remembered,
+            old_things_are_purged_and_ids_are_not_given_out_twice,
+        );
+    };
+    ($open:expr; $($name:ident),* $(,)?) => {
+        $(
+            #[tokio::test]
+            async fn $name() {
+                let store = $open;
+                $crate::store::conformance::$name(&*store).await;
+            }
+        )*
+    };
+}
+pub(crate) use suite;
+
+fn accept(deliveries: Vec<NewDelivery>) -> Acceptance {
+    Acceptance { at: NOW, deliveries, ..Acceptance::default() }
+}
+
+async fn queue(store: &dyn Store, new: NewDelivery) -> Arc<Delivery> {
+    store.accept(accept(vec![new])).await.unwrap().new.remove(0)
+}
+
+fn settlement(delivery: &Arc<Delivery>, ending: Ending) -> Settlement {
+    Settlement {
+        at: NOW,
+        delivery: Arc::clone(delivery),
+        attempts: 1,
+        ending,
+        post: StatusSet::default(),
+        follow_ups: Vec::new(),
+    }
+}
+
+fn ids(parts: &[&[&str]]) -> Ending {
+    let ids = parts.iter().map(|part| part.iter().map(ToString::to_string).collect()).collect();
+    Ending::Sent { ids }
+}
+
+fn retry() -> Ending {
+    Ending::Retry { not_before: NOW + 5, error: "no".into(), progress: None, pause_lane: None }
+}
+
+fn receipt(id: &str, status: Status) -> Receipt {
+    Receipt {
+        channel: "c".into(),
+        id: id.into(),
+        id_owner: IdOwner::Provider,
+        status,
+        error: (status == Status::Failed).then(|| Fault { code: "7".into(), message: "gone".into() }),
+        at: NOW + 1,
+        post: StatusSet::default(),
+    }
+}
+
+async fn receive(store: &dyn Store, receipts: Vec<Receipt>) -> Vec<(SmolStr, Status)> {
+    let acceptance = Acceptance { at: NOW, receipts, ..Acceptance::default() };
+    store.accept(acceptance).await.unwrap().new.iter().map(|it| told(it)).collect()
+}
+
+/// The message and the status that an inbound delivery tells the platform.
+fn told(delivery: &Delivery) -> (SmolStr, Status) {
+    assert_eq!((delivery.kind, delivery.lane.direction), (EventKind::MessageStatus, Direction::Inbound));
+    let event: serde_json::Value = serde_json::from_slice(&delivery.payload).unwrap();
+    assert_eq!(event["type"], "message_status");
+    assert_eq!(event["contact"]["id"], delivery.contact.as_str());
+    assert_eq!(event["id"], delivery.mid.as_str());
+    (delivery.mid.clone(), serde_json::from_value(event["status"].clone()).unwrap())
+}
+
+fn webhook(verdict: Verdict) -> JournalEntry {
+    JournalEntry {
+        received_at: NOW,
+        channel: Some("c".into()),
+        mapping: "m".into(),
+        route: "r".into(),
+        method: "POST".into(),
+        url: "https://gateway/r?x=1".into(),
+        headers: "{}".into(),
+        body: Bytes::from_static(b"\x00\xffbody"),
+        verdict,
+        reason: Some("why".into()),
+    }
+}
+
+pub(crate) async fn redelivered_webhooks_are_dropped_for_48_hours(store: &dyn Store) {
+    let at =
+        |at| Acceptance { at, ..accept(vec![inbound("a", "1", Some("k")), inbound("a", "1", Some("k"))]) };
+    let first = store.accept(at(NOW)).await.unwrap();
+    assert_eq!((first.new.len(), first.duplicates), (1, 1));
+    let again = store.accept(at(NOW + 47 * HOUR)).await.unwrap();
+    assert_eq!((again.new.len(), again.duplicates), (0, 2));
+    let later = store.accept(at(NOW + 49 * HOUR)).await.unwrap();
+    assert_eq!((later.new.len(), later.duplicates), (1, 1));
+}
+
+pub(crate) async fn keys_are_apart_per_channel(store: &dyn Store) {
+    let mut other = inbound("a", "1", Some("k"));
+    other.lane.channel = "other".into();
+    let accepted = store.accept(accept(vec![inbound("a", "1", Some("k")), other])).await.unwrap();
+    assert_eq!((accepted.new.len(), accepted.duplicates), (2, 0));
+}
+
+pub(crate) async fn pages_give_what_is_queued_in_order(store: &dyn Store) {
+    let mut queued = Vec::new();
+    for mid in ["1", "2", "3", "4"] {
+        queued.push(queue(store, outbound("a", mid)).await);
+    }
+    queue(store, inbound("a", "5", None)).await;
+    assert!(queued.windows(2).all(|pair| pair[0].id < pair[1].id));
+    store.settle(settlement(&queued[1], ids(&[]))).await.unwrap();
+    let first = store.page(Lane::outbound("c"), 0, 2).await.unwrap();
+    assert_eq!(first, [Arc::clone(&queued[0]), Arc::clone(&queued[2])]);
+    let rest = store.page(Lane::outbound("c"), queued[2].id, 9).await.unwrap();
+    assert_eq!(rest, [Arc::clone(&queued[3])]);
+    let lanes = store.lanes().await.unwrap();
+    let depths: Vec<_> = lanes.iter().map(|it| (it.lane.direction, it.queued, it.oldest)).collect();
+    assert_eq!(depths, [(Direction::Inbound, 1, Some(NOW)), (Direction::Outbound, 3, Some(NOW))]);
+    assert_eq!(store.counts().await.unwrap().queued, 4);
+}
+
+pub(crate) async fn a_contact_is_paged_on_its_own(store: &dyn Store) {
+    let new = ["a", "b", "a", "b", "a"].map(|contact| outbound(contact, "m"));
+    let queued = store.accept(accept(new.to_vec())).await.unwrap().new;
+    let page =
+        store.page_contact(Lane::outbound("c"), "a".into(), queued[0].id, queued[4].id, 9).await.unwrap();
+    assert_eq!(page.iter().map(|it| it.id).collect::<Vec<_>>(), [queued[2].id, queued[4].id]);
+    let page = store.page_contact(Lane::outbound("c"), "a".into(), 0, queued[3].id, 9).await.unwrap();
+    assert_eq!(page.len(), 2);
+}
+
+pub(crate) async fn a_delivery_is_settled_once(store: &dyn Store) {
+    let delivery = queue(store, outbound("a", "1")).await;
+    assert!(store.settle(settlement(&delivery, ids(&[&["p1"]]))).await.unwrap().applied);
+    let failed = Ending::Failed { fault: Fault::default() };
+    let second = store.settle(settlement(&delivery, failed)).await.unwrap();
+    assert!(!second.applied && second.new.is_empty());
+    assert_eq!(store.show(delivery.id).await.unwrap().unwrap().state, State::Sent);
+}
+
+pub(crate) async fn a_retry_keeps_its_place_and_its_progress(store: &dyn Store) {
+    let delivery = queue(store, outbound("a", "1")).await;
+    let ending = Ending::Retry {
+        not_before: NOW + 5,
+        error: "no".into(),
+        progress: Some("[1]".into()),
+        pause_lane: None,
+    };
+    store.settle(settlement(&delivery, ending)).await.unwrap();
+    store.settle(Settlement { attempts: 2, ..settlement(&delivery, retry()) }).await.unwrap();
+    let page = store.page(Lane::outbound("c"), 0, 9).await.unwrap();
+    let [again] = page.as_slice() else { panic!("{page:?}") };
+    assert_eq!((again.id, again.attempts, again.not_before), (delivery.id, 2, NOW + 5));
+    assert_eq!(again.progress.as_deref(), Some("[1]"));
+    assert_eq!(store.show(delivery.id).await.unwrap().unwrap().error.as_deref(), Some("no"));
+}
+
+pub(crate) async fn receipts_move_a_message_forward_only(store: &dyn Store) {
+    let delivery = queue(store, outbound("a", "1")).await;
+    store.settle(settlement(&delivery, ids(&[&["p1"]]))).await.unwrap();
+    assert_eq!(receive(store, vec![receipt("p1", Status::Sent)]).await, []);
+    let moved = vec![receipt("p1", Status::Delivered), receipt("p1", Status::Delivered)];
+    assert_eq!(receive(store, moved).await, [("1".into(), Status::Delivered)]);
+    assert_eq!(receive(store, vec![receipt("p1", Status::Read)]).await, [("1".into(), Status::Read)]);
+    assert_eq!(receive(store, vec![receipt("p1", Status::Delivered)]).await, []);
+    let part = store.sent("c".into(), "p1".into()).await.unwrap().unwrap();
+    assert_eq!((part.mid.as_str(), part.contact.as_str(), part.part), ("1", "a", 0));
+    assert_eq!((part.status, part.message_status), (Status::Read, Status::Read));
+}
+
+pub(crate) async fn a_message_of_parts_is_delivered_when_all_parts_are(store: &dyn Store) {
+    let delivery = queue(store, outbound("a", "1")).await;
+    store.settle(settlement(&delivery, ids(&[&["p1", "alias1"], &["p2"]]))).await.unwrap();
+    assert_eq!(receive(store, vec![receipt("alias1", Status::Read)]).await, []);
+    assert_eq!(
+        receive(store, vec![receipt("p2", Status::Delivered)]).await,
+        [("1".into(), Status::Delivered)]
+    );
+    assert_eq!(receive(store, vec![receipt("p2", Status::Read)]).await, [("1".into(), Status::Read)]);
+}
+
+pub(crate) async fn one_failed_part_fails_the_message(store: &dyn Store) {
+    let delivery = queue(store, outbound("a", "1")).await;
+    store.settle(settlement(&delivery, ids(&[&["p1"], &["p2"]]))).await.unwrap();
+    let receipts = vec![receipt("p1", Status::Delivered), receipt("p2", Status::Failed)];
+    let acceptance = Acceptance { at: NOW, receipts, ..Acceptance::default() };
+    let new = store.accept(acceptance).await.unwrap().new;
+    assert_eq!(told(&new[0]), ("1".into(), Status::Failed));
+    let event: serde_json::Value = serde_json::from_slice(&new[0].payload).unwrap();
+    assert_eq!((&event["error"]["code"], &event["timestamp"]), (&"7".into(), &(NOW + 1).into()));
+    assert_eq!(receive(store, vec![receipt("p2", Status::Read), receipt("p1", Status::Read)]).await, []);
+}
+
+pub(crate) async fn a_receipt_that_overtakes_the_send_waits_for_it(store: &dyn Store) {
+    let delivery = queue(store, outbound("a", "1")).await;
+    assert_eq!(receive(store, vec![receipt("p1", Status::Read), receipt("p1", Status::Delivered)]).await, []);
+    assert_eq!(store.counts().await.unwrap().waiting_receipts, 2);
+    store.settle(settlement(&delivery, retry())).await.unwrap();
+    let settled = store.settle(settlement(&delivery, ids(&[&["p1"]]))).await.unwrap();
+    assert_eq!(settled.new.iter().map(|it| told(it)).collect::<Vec<_>>(), [("1".into(), Status::Read)]);
+    assert_eq!(store.counts().await.unwrap().waiting_receipts, 0);
+}
+
+pub(crate) async fn receipts_by_our_own_id_concern_the_whole_message(store: &dyn Store) {
+    let delivery = queue(store, outbound("a", "1")).await;
+    let own = |status| Receipt { id_owner: IdOwner::Own, ..receipt("1", status) };
+    assert_eq!(receive(store, vec![own(Status::Delivered)]).await, []);
+    let settled = store.settle(settlement(&delivery, ids(&[&["p1"], &["p2"]]))).await.unwrap();
+    assert_eq!(told(&settled.new[0]), ("1".into(), Status::Delivered));
+    assert_eq!(receive(store, vec![own(Status::Read)]).await, [("1".into(), Status::Read)]);
+}
+
+pub(crate) async fn only_wanted_statuses_are_posted(store: &dyn Store) {
+    let delivery = queue(store, outbound("a", "1")).await;
+    let post: StatusSet = [Status::Sent, Status::Read].into_iter().collect();
+    let early = Receipt { post, ..receipt("p1", Status::Delivered) };
+    assert_eq!(receive(store, vec![early]).await, []);
+    let settled = store.settle(Settlement { post, ..settlement(&delivery, ids(&[&["p1"]])) }).await.unwrap();
+    assert_eq!(settled.new.iter().map(|it| told(it)).collect::<Vec<_>>(), [("1".into(), Status::Sent)]);
+    let read = Receipt { post, ..receipt("p1", Status::Read) };
+    assert_eq!(receive(store, vec![read]).await, [("1".into(), Status::Read)]);
+}
+
+pub(crate) async fn failed_and_dead_messages_are_told_to_the_platform(store: &dyn Store) {
+    let one = queue(store, outbound("a", "1")).await;
+    let two = queue(store, outbound("a", "2")).await;
+    let event = queue(store, inbound("a", "3", None)).await;
+    let fault = Fault { code: "131026".into(), message: "not a subscriber".into() };
+    let failed = store.settle(settlement(&one, Ending::Failed { fault: fault.clone() })).await.unwrap();
+    assert_eq!(told(&failed.new[0]), ("1".into(), Status::Failed));
+    let payload: serde_json::Value = serde_json::from_slice(&failed.new[0].payload).unwrap();
+    assert_eq!(payload["error"]["message"], "not a subscriber");
+    let dead = store.settle(settlement(&two, Ending::Dead { reason: "too old".into() })).await.unwrap();
+    assert_eq!(told(&dead.new[0]), ("2".into(), Status::Failed));
+    let inbound = store.settle(settlement(&event, Ending::Failed { fault })).await.unwrap();
+    assert!(inbound.applied && inbound.new.is_empty());
+    let own = Receipt { id_owner: IdOwner::Own, ..receipt("1", Status::Read) };
+    assert_eq!(receive(store, vec![own]).await, [], "failed is final");
+}
+
+pub(crate) async fn follow_ups_are_queued_with_the_settlement(store: &dyn Store) {
+    let delivery = queue(store, outbound("a", "1")).await;
+    let with = Settlement {
+        follow_ups: vec![inbound("a", "x", None)],
+        ..settlement(&delivery, Ending::Failed { fault: Fault::default() })
+    };
+    let new = store.settle(with).await.unwrap().new;
+    assert_eq!(new.iter().map(|it| it.mid.as_str()).collect::<Vec<_>>(), ["1", "x"]);
+    assert_eq!(store.page(Lane::inbound("c"), 0, 9).await.unwrap(), new);
+}
+
+pub(crate) async fn aliases_are_reversed(store: &dyn Store) {
+    let alias = |channel: &str, original: &str| Alias {
+        channel: channel.into(),
+        alias: "short".into(),
+        original: original.into(),
+        of: AliasOf::Contact,
+    };
+    let aliases = vec![alias("c", "long.one"), alias("d", "long.two"), alias("c", "later")];
+    store.accept(Acceptance { at: NOW, aliases, ..Acceptance::default() }).await.unwrap();
+    assert_eq!(store.original("c".into(), "short".into()).await.unwrap().as_deref(), Some("long.one"));
+    assert_eq!(store.original("d".into(), "short".into()).await.unwrap().as_deref(), Some("long.two"));
+    assert_eq!(store.original("e".into(), "short".into()).await.unwrap(), None);
+}
+
+pub(crate) async fn parked_webhooks_are_kept_and_replayed(store: &dyn Store) {
+    let park = |verdict| Acceptance { at: NOW, webhook: Some(webhook(verdict)), ..Acceptance::default() };
+    store.accept(park(Verdict::Ignored)).await.unwrap();
+    let parked = store.accept(park(Verdict::Parked)).await.unwrap().webhook.unwrap();
+    let found = store.parked(0, 9).await.unwrap();
+    assert_eq!(found, [Webhook { id: parked, entry: webhook(Verdict::Parked) }]);
+    assert_eq!(store.counts().await.unwrap().parked, 1);
+    let replay = Acceptance { replays: Some(parked), ..accept(vec![inbound("a", "1", Some("k"))]) };
+    let accepted = store.accept(replay).await.unwrap();
+    assert_eq!(accepted.new[0].webhook, Some(parked));
+    assert_eq!(store.parked(0, 9).await.unwrap(), []);
+    assert_eq!(store.webhook(parked).await.unwrap().unwrap().entry.verdict, Verdict::Accepted);
+}
+
+pub(crate) async fn dead_letters_are_listed_newest_first(store: &dyn Store) {
+    for mid in ["1", "2", "3"] {
+        let delivery = queue(store, outbound(if mid == "2" { "b" } else { "a" }, mid)).await;
+        store.settle(settlement(&delivery, Ending::Dead { reason: format!("r{mid}") })).await.unwrap();
+    }
+    queue(store, outbound("a", "4")).await;
+    let mids =
+        |records: Vec<Record>| records.iter().map(|it| it.delivery.mid.to_string()).collect::<Vec<_>>();
+    let dead = Filter { state: Some(State::Dead), ..Filter::default() };
+    let all = store.list(dead.clone()).await.unwrap();
+    assert_eq!((all[0].error.as_deref(), all[0].settled_at), (Some("r3"), Some(NOW)));
+    let last = all[1].delivery.id;
+    assert_eq!(mids(all), ["3", "2", "1"]);
+    let of = Filter { contact: Some("a".into()), channel: Some("c".into()), ..dead.clone() };
+    assert_eq!(mids(store.list(of).await.unwrap()), ["3", "1"]);
+    let next = Filter { before: Some(last), limit: 5, ..dead };
+    assert_eq!(mids(store.list(next).await.unwrap()), ["1"]);
+    let outbound = Filter { direction: Some(Direction::Outbound), ..Filter::default() };
+    assert_eq!(mids(store.list(outbound).await.unwrap()), ["4", "3", "2", "1"]);
+    let one = Filter { mid: Some("2".into()), state: Some(State::Dead), ..Filter::default() };
+    assert_eq!(mids(store.list(one).await.unwrap()), ["2"]);
+    assert_eq!(store.counts().await.unwrap().dead, 3);
+}
+
+pub(crate) async fn a_pause_of_a_lane_is_remembered(store: &dyn Store) {
+    let delivery = queue(store, outbound("a", "1")).await;
+    let pause = |until| Ending::Retry {
+        not_before: until,
+        error: "slow down".into(),
+        progress: None,
+        pause_lane: Some(until),
+    };
+    store.settle(settlement(&delivery, pause(NOW + 9))).await.unwrap();
+    store.settle(settlement(&delivery, pause(NOW + 7))).await.unwrap();
+    let lanes = store.lanes().await.unwrap();
+    assert_eq!((lanes.len(), lanes[0].paused_until), (1, Some(NOW + 9)));
+    store.purge(NOW + 10).await.unwrap();
+    assert_eq!(store.lanes().await.unwrap()[0].paused_until, None);
+}
+
+pub(crate) async fn old_things_are_purged_and_ids_are_not_given_out_twice(store: &dyn Store) {
+    let delivery = queue(store, outbound("a", "1")).await;
+    store.settle(settlement(&delivery, ids(&[&["p1"]]))).await.unwrap();
+    let kept = queue(store, inbound("a", "2", Some("k"))).await;
+    let aliases = [AliasOf::Message, AliasOf::Contact].map(|of| Alias {
+        channel: "c".into(),
+        alias: format!("{of:?}").into(),
+        original: "o".into(),
+        of,
+    });
+    let more = Acceptance {
+        webhook: Some(webhook(Verdict::Accepted)),
+        receipts: vec![receipt("nobody", Status::Read)],
+        aliases: aliases.to_vec(),
+        ..accept(vec![outbound("b", "3")])
+    };
+    let last = store.accept(more).await.unwrap().new.remove(0);
+    store.settle(settlement(&last, ids(&[]))).await.unwrap();
+    assert_eq!(store.purge(NOW + HOUR).await.unwrap(), Purged::default());
+    let purged = store.purge(NOW + 49 * HOUR).await.unwrap();
+    assert_eq!((purged.keys, purged.receipts, purged.deliveries), (1, 1, 0));
+    let purged = store.purge(NOW + 8 * 24 * HOUR).await.unwrap();
+    assert_eq!((purged.deliveries, purged.webhooks, purged.ids), (2, 1, 0));
+    let purged = store.purge(NOW + 31 * 24 * HOUR).await.unwrap();
+    assert_eq!(purged.ids, 4, "two messages, a provider id, an alias");
+    assert_eq!(store.original("c".into(), "Contact".into()).await.unwrap().as_deref(), Some("o"));
+    assert_eq!(store.page(Lane::inbound("c"), 0, 9).await.unwrap(), [kept], "what is queued stays");
+    assert!(queue(store, outbound("a", "4")).await.id > last.id);
+}

@@ -1,0 +1,97 @@
+//! One thing on its way: a [`Delivery`] as the queue holds it. Its id is its place in the queue: ids rise in
+//! the order of commit, so the order per contact is the order of acceptance.
+
+use bytes::Bytes;
+use smol_str::SmolStr;
+
+use super::lane::Lane;
+use crate::message::EventKind;
+use crate::world::Millis;
+
+/// The place of a delivery in the queue of the whole store; later is greater, never given out twice.
+pub type DeliveryId = i64;
+
+/// The id of a journalled webhook.
+pub type WebhookId = i64;
+
+/// A delivery that is still to be put into the queue.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewDelivery {
+    /// Where it goes.
+    pub lane: Lane,
+    /// The provider's address of the contact: what order is kept for.
+    pub contact: SmolStr,
+    /// Outbound: our id of the message. Inbound: the id of the event, the same on every attempt.
+    pub mid: SmolStr,
+    /// What it is.
+    pub kind: EventKind,
+    /// Inbound: the JSON of one canonical event. Outbound: the accepted message. The store does not look inside.
+    pub payload: Bytes,
+    /// What a redelivery of the same thing has in common with it, within its channel; `None`: never a duplicate.
+    pub dedupe: Option<String>,
+}
+
+/// A delivery in the queue.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delivery {
+    /// Its place in the queue.
+    pub id: DeliveryId,
+    /// Where it goes.
+    pub lane: Lane,
+    /// The provider's address of the contact.
+    pub contact: SmolStr,
+    /// Outbound: our id of the message. Inbound: the id of the event.
+    pub mid: SmolStr,
+    /// What it is.
+    pub kind: EventKind,
+    /// What is delivered; see [`NewDelivery::payload`].
+    pub payload: Bytes,
+    /// How many attempts have been made; throttled ones are not counted.
+    pub attempts: u32,
+    /// Not to be tried before this.
+    pub not_before: Millis,
+    /// When it was accepted.
+    pub accepted_at: Millis,
+    /// What the carrier noted about parts that are sent already (small JSON).
+    pub progress: Option<String>,
+    /// The webhook that it came with.
+    pub webhook: Option<WebhookId>,
+}
+
+/// What has become of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// It waits for its turn, or for a retry.
+    Queued,
+    /// The other side took it.
+    Sent,
+    /// The other side refused it for good.
+    Failed,
+    /// We gave up on it: a dead letter.
+    Dead,
+}
+
+impl State {
+    /// `queued`, `sent`, `failed` or `dead`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Sent => "sent",
+            Self::Failed => "failed",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+/// A delivery with what has become of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// The delivery.
+    pub delivery: Delivery,
+    /// What has become of it.
+    pub state: State,
+    /// When it left the queue.
+    pub settled_at: Option<Millis>,
+    /// Why the last attempt did not succeed.
+    pub error: Option<String>,
+}

@@ -1,0 +1,124 @@
+//! What is durable: journal, queue, de-duplication, provider ids, receipts, aliases.
+//!
+//! One trait, [`Store`], with one implementation per database. Invariant: an operation that changes something
+//! is one durable unit; it is answered after it is on disk, and an error means that nothing of it was written.
+//! SQL is written nowhere else.
+
+mod acceptance;
+mod entry;
+mod error;
+mod feed;
+mod fold;
+mod lane;
+mod notice;
+mod query;
+mod settlement;
+mod sqlite;
+mod status_set;
+
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+pub(crate) mod testing;
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use smol_str::SmolStr;
+
+pub use acceptance::{Acceptance, Accepted, Alias, AliasOf, JournalEntry, Receipt, Verdict, Webhook};
+pub use entry::{Delivery, DeliveryId, NewDelivery, Record, State, WebhookId};
+pub use error::StoreError;
+pub use feed::{Fed, Feed, FeedReader, feed};
+pub use lane::{Direction, Lane};
+pub use notice::{event_delivery, status_delivery};
+pub use query::{Counts, Filter, LaneDepth, Purged, Retention, SentPart};
+pub use settlement::{Ending, Settled, Settlement};
+pub use sqlite::SqliteStore;
+pub use status_set::StatusSet;
+
+/// An answer of the store, some time later. Dropping it does not take the request back.
+pub type Answer<T> = BoxFuture<'static, Result<T, StoreError>>;
+
+/// What delivery, server and CLI need of a database.
+pub trait Store: Send + Sync {
+    /// Writes a webhook and what follows from it, or a message of the platform. [`StoreError::Busy`] at once
+    /// when too much is waiting.
+    ///
+    /// What was queued reaches the [`Feed`] after it is durable and before the answer, in queue order.
+    fn accept(&self, acceptance: Acceptance) -> Answer<Accepted>;
+
+    /// Writes the outcome of an attempt; waits for room instead of being refused.
+    fn settle(&self, settlement: Settlement) -> Answer<Settled>;
+
+    /// The queued deliveries of a lane with ids above `after`, lowest first, at most `limit`.
+    fn page(&self, lane: Lane, after: DeliveryId, limit: usize) -> Answer<Vec<Arc<Delivery>>>;
+
+    /// The queued deliveries of one contact in a lane with ids above `after` up to `upto`, lowest first, at
+    /// most `limit`.
+    fn page_contact(
+        &self,
+        lane: Lane,
+        contact: SmolStr,
+        after: DeliveryId,
+        upto: DeliveryId,
+        limit: usize,
+    ) -> Answer<Vec<Arc<Delivery>>>;
+
+    /// The lanes that have something queued or a pause on record.
+    fn lanes(&self) -> Answer<Vec<LaneDepth>>;
+
+    /// What an alias stands for.
+    fn original(&self, channel: SmolStr, alias: SmolStr) -> Answer<Option<SmolStr>>;
+
+    /// The message that a provider's id belongs to, if we sent it.
+    fn sent(&self, channel: SmolStr, provider_id: SmolStr) -> Answer<Option<SentPart>>;
+
+    /// How much of everything there is.
+    fn counts(&self) -> Answer<Counts>;
+
+    /// Deliveries, newest first.
+    fn list(&self, filter: Filter) -> Answer<Vec<Record>>;
+
+    /// One delivery.
+    fn show(&self, id: DeliveryId) -> Answer<Option<Record>>;
+
+    /// Parked webhooks with ids above `after`, oldest first, at most `limit`.
+    fn parked(&self, after: WebhookId, limit: usize) -> Answer<Vec<Webhook>>;
+
+    /// One journalled webhook.
+    fn webhook(&self, id: WebhookId) -> Answer<Option<Webhook>>;
+
+    /// Removes what is older than its retention, in small steps between other work. Call it now and then.
+    fn purge(&self, now: crate::world::Millis) -> Answer<Purged>;
+
+    /// Finishes what is under way and lets go of the database; later requests get [`StoreError::Closed`].
+    fn close(&self) -> Answer<()>;
+}
+
+/// How a store is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How long things are kept.
+    pub retention: Retention,
+    /// How many requests may wait to be written before [`StoreError::Busy`].
+    pub queue: usize,
+    /// How many reads run at once.
+    pub readers: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { retention: Retention::default(), queue: 4096, readers: 2 }
+    }
+}
+
+/// Opens the store that `address` names (`sqlite:PATH` or `sqlite::memory:`), creates or migrates it where
+/// needed, and feeds what it commits to `feed`.
+pub fn open(address: &str, options: &Options, feed: Feed) -> Result<Arc<dyn Store>, StoreError> {
+    match address.strip_prefix("sqlite:") {
+        Some(":memory:") => Ok(Arc::new(SqliteStore::in_memory(options, feed)?)),
+        Some(path) if !path.is_empty() => Ok(Arc::new(SqliteStore::open(path.as_ref(), options, feed)?)),
+        _ => Err(StoreError::Address(address.to_owned())),
+    }
+}

@@ -1,0 +1,94 @@
+//! Opening connections with the settings that durability rests on, and the lock that keeps a second process
+//! away.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::fault::open_error;
+use super::schema::migrate;
+use crate::store::StoreError;
+
+/// Where the database is.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    /// Nowhere: gone when the store is closed.
+    Memory,
+    /// In this file.
+    File(PathBuf),
+}
+
+impl Place {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Memory => Path::new(":memory:"),
+            Self::File(path) => path,
+        }
+    }
+
+    /// The connection that writes, with the schema up to date.
+    pub(super) fn writer(&self) -> Result<Connection, StoreError> {
+        let mut connection = self.connect()?;
+        let path = self.path();
+        // FULL: a commit is on disk before it is answered. Checkpoints by the writer itself every 4,000 pages:
+        // a separate checkpointing thread was measured to let the log grow to hundreds of MiB.
+        connection
+            .execute_batch(
+                "PRAGMA journal_mode = WAL;
+                 PRAGMA synchronous = FULL;
+                 PRAGMA wal_autocheckpoint = 4000;
+                 PRAGMA journal_size_limit = 67108864;
+                 PRAGMA cache_size = -16000;
+                 PRAGMA temp_store = MEMORY;",
+            )
+            .map_err(|error| open_error(path, &error))?;
+        migrate(&mut connection, path)?;
+        Ok(connection)
+    }
+
+    /// A connection that only reads.
+    pub(super) fn reader(&self) -> Result<Connection, StoreError> {
+        let connection = self.connect()?;
+        connection
+            .execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -4000; PRAGMA temp_store = MEMORY;")
+            .map_err(|error| open_error(self.path(), &error))?;
+        Ok(connection)
+    }
+
+    fn connect(&self) -> Result<Connection, StoreError> {
+        let connection = match self {
+            Self::Memory => Connection::open_in_memory(),
+            Self::File(path) => Connection::open(path),
+        };
+        let connection = connection.map_err(|error| open_error(self.path(), &error))?;
+        connection.set_prepared_statement_cache_capacity(64);
+        connection.busy_timeout(Duration::from_secs(5)).map_err(|error| open_error(self.path(), &error))?;
+        Ok(connection)
+    }
+
+    /// Takes the lock beside the file; two processes would deliver everything twice.
+    pub(super) fn lock(&self) -> Result<Option<File>, StoreError> {
+        let Self::File(path) = self else { return Ok(None) };
+        let failed =
+            |error: std::io::Error| StoreError::Open { path: path.clone(), reason: error.to_string() };
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).map_err(failed)?;
+        }
+        let mut name = path.clone().into_os_string();
+        name.push(".lock");
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(name)
+            .map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Err(StoreError::InUse(path.clone())),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! The embedded store: SQLite with a write-ahead log, `synchronous = FULL`, one writing thread with group commit
+//! and a few reading connections.
+//!
+//! Invariant: what is answered with success is on disk. Every queue to the writer is bounded.
+
+mod accept;
+mod connect;
+mod fault;
+mod purge;
+mod read;
+mod receipts;
+mod row;
+mod schema;
+mod settle;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use futures_util::FutureExt;
+use rusqlite::Connection;
+use smol_str::SmolStr;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use self::connect::Place;
+use self::purge::Cursor;
+use self::writer::{Command, Done, Work, Writer};
+use super::{
+    Acceptance, Accepted, Answer, Counts, Delivery, DeliveryId, Feed, Filter, Lane, LaneDepth, Options,
+    Purged, Record, SentPart, Settled, Settlement, Store, StoreError, Webhook, WebhookId,
+};
+use crate::world::Millis;
+
+/// A store in one SQLite database.
+pub struct SqliteStore {
+    commands: mpsc::Sender<Command>,
+    /// `None` for a database in memory, which only the writer's connection can see.
+    readers: Option<Arc<Readers>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    _lock: Option<File>,
+}
+
+struct Readers {
+    idle: Mutex<Vec<Connection>>,
+    permits: Arc<Semaphore>,
+    place: Place,
+}
+
+impl SqliteStore {
+    /// Opens the database in the file at `path`, and creates or migrates it where needed.
+    pub fn open(path: &Path, options: &Options, feed: Feed) -> Result<Self, StoreError> {
+        Self::start(&Place::File(path.to_owned()), options, feed)
+    }
+
+    /// A database that is gone when the store is.
+    pub fn in_memory(options: &Options, feed: Feed) -> Result<Self, StoreError> {
+        Self::start(&Place::Memory, options, feed)
+    }
+
+    fn start(place: &Place, options: &Options, feed: Feed) -> Result<Self, StoreError> {
+        let lock = place.lock()?;
+        let writer = Writer {
+            place: place.clone(),
+            connection: place.writer()?,
+            retention: options.retention,
+            feed,
+            doubtful: false,
+        };
+        let readers = match place {
+            Place::Memory => None,
+            Place::File(_) => Some(Arc::new(Readers {
+                idle: Mutex::default(),
+                permits: Arc::new(Semaphore::new(options.readers.max(1))),
+                place: place.clone(),
+            })),
+        };
+        let (commands, requests) = mpsc::channel(options.queue.max(1));
+        let thread = std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || writer.run(requests))
+            .map_err(|error| StoreError::Internal(error.to_string()))?;
+        Ok(Self { commands, readers, thread: Mutex::new(Some(thread)), _lock: lock })
+    }
+
+    /// Asks for a write; refused at once when the queue is full.
+    fn write_now(&self, work: Work) -> Answer<Done> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.commands.try_send(Command::Write(work, reply)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => StoreError::Busy,
+            mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
+        });
+        async move {
+            sent?;
+            answer.await.unwrap_or(Err(StoreError::Closed))
+        }
+        .boxed()
+    }
+
+    /// Asks for a write; waits for room in the queue.
+    fn write(&self, work: Work) -> Answer<Done> {
+        write(self.commands.clone(), work).boxed()
+    }
+
+    fn read<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Answer<T> {
+        match &self.readers {
+            Some(readers) => Arc::clone(readers).read(job).boxed(),
+            None => read_by_writer(self.commands.clone(), job).boxed(),
+        }
+    }
+
+    /// Runs `job` on the writer's connection, for tests that need a sick disk.
+    #[cfg(test)]
+    fn on_writer(&self, job: impl FnOnce(&mut Connection) + Send + 'static) {
+        self.commands.try_send(Command::Run(Box::new(job))).map_err(|_| "queue").unwrap();
+    }
+}
+
+async fn write(commands: mpsc::Sender<Command>, work: Work) -> Result<Done, StoreError> {
+    let (reply, answer) = oneshot::channel();
+    commands.send(Command::Write(work, reply)).await.map_err(|_| StoreError::Closed)?;
+    answer.await.unwrap_or(Err(StoreError::Closed))
+}
+
+async fn read_by_writer<T: Send + 'static>(
+    commands: mpsc::Sender<Command>,
+    job: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+) -> Result<T, StoreError> {
+    let (reply, answer) = oneshot::channel();
+    let run = Command::Run(Box::new(move |connection: &mut Connection| {
+        let _ = reply.send(job(connection));
+    }));
+    commands.send(run).await.map_err(|_| StoreError::Closed)?;
+    answer.await.map_err(|_| StoreError::Closed)?.map_err(|error| fault::store_error(&error))
+}
+
+impl Readers {
+    async fn read<T: Send + 'static>(
+        self: Arc<Self>,
+        job: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| StoreError::Closed)?;
+        let task = tokio::task::spawn_blocking(move || {
+            let idle = self.idle().pop();
+            let connection = match idle {
+                Some(connection) => connection,
+                None => self.place.reader()?,
+            };
+            let result = job(&connection).map_err(|error| fault::store_error(&error));
+            // One that failed is not used again.
+            if result.is_ok() && !self.permits.is_closed() {
+                self.idle().push(connection);
+            }
+            drop(permit);
+            result
+        });
+        task.await.map_err(|error| StoreError::Internal(error.to_string()))?
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The answer of the kind that was asked for; the writer gives no other.
+fn expect<T>(done: Answer<Done>, pick: fn(Done) -> Option<T>) -> Answer<T>
+where
+    T: Send + 'static,
+{
+    done.map(move |done| pick(done?).ok_or_else(|| StoreError::Internal("an answer of another kind".into())))
+        .boxed()
+}
+
+impl Store for SqliteStore {
+    fn accept(&self, acceptance: Acceptance) -> Answer<Accepted> {
+        expect(self.write_now(Work::Accept(Box::new(acceptance))), |done| match done {
+            Done::Accepted(accepted) => Some(accepted),
+            _ => None,
+        })
+    }
+
+    fn settle(&self, settlement: Settlement) -> Answer<Settled> {
+        expect(self.write(Work::Settle(Box::new(settlement))), |done| match done {
+            Done::Settled(settled) => Some(settled),
+            _ => None,
+        })
+    }
+
+    fn page(&self, lane: Lane, after: DeliveryId, limit: usize) -> Answer<Vec<Arc<Delivery>>> {
+        self.read(move |connection| read::page(connection, &lane, after, limit))
+    }
+
+    fn page_contact(
+        &self,
+        lane: Lane,
+        contact: SmolStr,
+        after: DeliveryId,
+        upto: DeliveryId,
+        limit: usize,
+    ) -> Answer<Vec<Arc<Delivery>>> {
+        self.read(move |connection| read::page_contact(connection, &lane, &contact, after, upto, limit))
+    }
+
+    fn lanes(&self) -> Answer<Vec<LaneDepth>> {
+        self.read(read::lanes)
+    }
+
+    fn original(&self, channel: SmolStr, alias: SmolStr) -> Answer<Option<SmolStr>> {
+        self.read(move |connection| read::original(connection, &channel, &alias))
+    }
+
+    fn sent(&self, channel: SmolStr, provider_id: SmolStr) -> Answer<Option<SentPart>> {
+        self.read(move |connection| read::sent(connection, &channel, &provider_id))
+    }
+
+    fn counts(&self) -> Answer<Counts> {
+        self.read(read::counts)
+    }
+
+    fn list(&self, filter: Filter) -> Answer<Vec<Record>> {
+        self.read(move |connection| read::list(connection, &filter))
+    }
+
+    fn show(&self, id: DeliveryId) -> Answer<Option<Record>> {
+        self.read(move |connection| read::show(connection, id))
+    }
+
+    fn parked(&self, after: WebhookId, limit: usize) -> Answer<Vec<Webhook>> {
+        self.read(move |connection| read::parked(connection, after, limit))
+    }
+
+    fn webhook(&self, id: WebhookId) -> Answer<Option<Webhook>> {
+        self.read(move |connection| read::webhook(connection, id))
+    }
+
+    fn purge(&self, now: Millis) -> Answer<Purged> {
+        let commands = self.commands.clone();
+        async move {
+            let mut total = Purged::default();
+            let mut cursor = Cursor::Deliveries(0);
+            while cursor != Cursor::Done {
+                let Done::Purged(slice) = write(commands.clone(), Work::Purge(cursor, now)).await? else {
+                    return Err(StoreError::Internal("an answer of another kind".into()));
+                };
+                total.deliveries += slice.purged.deliveries;
+                total.webhooks += slice.purged.webhooks;
+                total.keys += slice.purged.keys;
+                total.ids += slice.purged.ids;
+                total.receipts += slice.purged.receipts;
+                cursor = slice.next;
+            }
+            Ok(total)
+        }
+        .boxed()
+    }
+
+    fn close(&self) -> Answer<()> {
+        let commands = self.commands.clone();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let readers = self.readers.clone();
+        async move {
+            // An error means that the writer has finished already.
+            let _ = commands.send(Command::Close).await;
+            if let Some(readers) = readers {
+                readers.permits.close();
+                readers.idle().clear();
+            }
+            if let Some(thread) = thread {
+                let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+                return match joined {
+                    Ok(Ok(())) => Ok(()),
+                    _ => Err(StoreError::Internal("the writing thread came to grief".into())),
+                };
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // The lock on the file must not be let go while the writer still writes; it is done within one batch.
+            // A full queue is drained by the writer, so the command is taken soon.
+            let mut close = Command::Close;
+            while let Err(mpsc::error::TrySendError::Full(back)) = self.commands.try_send(close) {
+                close = back;
+                std::thread::yield_now();
+            }
+            let _ = thread.join();
+        }
+    }
+}

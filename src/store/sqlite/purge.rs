@@ -1,0 +1,188 @@
+//! Removing what is older than its retention, one small slice at a time so that other writes are not held up.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::store::{Purged, Retention};
+use crate::world::Millis;
+
+/// How many rows a slice looks at.
+const SLICE: i64 = 2000;
+
+/// Where a purge has got to; the tables are gone through one after the other, each in the order of its key.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Cursor {
+    /// Deliveries above this id.
+    Deliveries(i64),
+    /// Webhooks above this id.
+    Journal(i64),
+    /// Keys above this one.
+    Dedupe(Vec<u8>),
+    /// Messages above this channel and id.
+    Messages(String, String),
+    /// Provider ids above this channel and id.
+    ProviderIds(String, String),
+    /// Aliases above this channel and alias.
+    Aliases(String, String),
+    /// Receipts that wait, oldest first, and pauses that are over.
+    Waiting,
+    /// Nothing left to look at.
+    Done,
+}
+
+/// What a slice did.
+#[derive(Clone, Debug)]
+pub(super) struct Slice {
+    /// Where to go on.
+    pub(super) next: Cursor,
+    /// What was removed.
+    pub(super) purged: Purged,
+}
+
+/// Looks at one slice inside the open transaction.
+pub(super) fn slice(
+    connection: &Connection,
+    at: &Cursor,
+    now: Millis,
+    keep: &Retention,
+) -> rusqlite::Result<Slice> {
+    let mut purged = Purged::default();
+    let next = match at {
+        Cursor::Deliveries(after) => {
+            let (last, gone) = by_id(
+                connection,
+                "SELECT max(id) FROM (SELECT id FROM deliveries WHERE id > ?1 ORDER BY id LIMIT ?2)",
+                "DELETE FROM deliveries WHERE id > ?1 AND id <= ?2 AND state <> 0 AND settled_at < ?3",
+                *after,
+                now - keep.settled,
+                None,
+            )?;
+            purged.deliveries = gone;
+            last.map_or(Cursor::Journal(0), Cursor::Deliveries)
+        }
+        Cursor::Journal(after) => {
+            let (last, gone) = by_id(
+                connection,
+                "SELECT max(id) FROM (SELECT id FROM journal WHERE id > ?1 ORDER BY id LIMIT ?2)",
+                "DELETE FROM journal WHERE id > ?1 AND id <= ?2 AND received_at < iif(verdict = 'parked', ?4, ?3)",
+                *after,
+                now - keep.journal,
+                Some(now - keep.parked),
+            )?;
+            purged.webhooks = gone;
+            last.map_or_else(|| Cursor::Dedupe(Vec::new()), Cursor::Journal)
+        }
+        Cursor::Dedupe(after) => {
+            let last: Option<Vec<u8>> = connection
+                .prepare_cached(
+                    "SELECT max(key) FROM (SELECT key FROM dedupe WHERE key > ?1 ORDER BY key LIMIT ?2)",
+                )?
+                .query_row(params![after, SLICE], |row| row.get(0))?;
+            match last {
+                Some(last) => {
+                    let mut delete = connection
+                        .prepare_cached("DELETE FROM dedupe WHERE key > ?1 AND key <= ?2 AND seen_at < ?3")?;
+                    purged.keys = count(delete.execute(params![after, last, now - keep.dedupe])?);
+                    Cursor::Dedupe(last)
+                }
+                None => Cursor::Messages(String::new(), String::new()),
+            }
+        }
+        Cursor::Messages(channel, id) => {
+            let (last, gone) =
+                by_name(connection, "messages", "mid", "sent_at", channel, id, now - keep.ids)?;
+            purged.ids = gone;
+            last.map_or_else(
+                || Cursor::ProviderIds(String::new(), String::new()),
+                |(channel, id)| Cursor::Messages(channel, id),
+            )
+        }
+        Cursor::ProviderIds(channel, id) => {
+            let (last, gone) =
+                by_name(connection, "provider_ids", "provider_id", "sent_at", channel, id, now - keep.ids)?;
+            purged.ids = gone;
+            last.map_or_else(
+                || Cursor::Aliases(String::new(), String::new()),
+                |(channel, id)| Cursor::ProviderIds(channel, id),
+            )
+        }
+        Cursor::Aliases(channel, id) => {
+            let (last, gone) = by_name(
+                connection,
+                "aliases",
+                "alias",
+                "expires = 1 AND seen_at",
+                channel,
+                id,
+                now - keep.ids,
+            )?;
+            purged.ids = gone;
+            last.map_or(Cursor::Waiting, |(channel, id)| Cursor::Aliases(channel, id))
+        }
+        Cursor::Waiting => {
+            let gone = connection
+                .prepare_cached(
+                    "DELETE FROM waiting_receipts WHERE id IN \
+                     (SELECT id FROM waiting_receipts ORDER BY id LIMIT ?2) AND seen_at < ?1",
+                )?
+                .execute(params![now - keep.waiting, SLICE])?;
+            connection.prepare_cached("DELETE FROM pauses WHERE until < ?1")?.execute(params![now])?;
+            purged.receipts = count(gone);
+            if gone == 0 { Cursor::Done } else { Cursor::Waiting }
+        }
+        Cursor::Done => Cursor::Done,
+    };
+    Ok(Slice { next, purged })
+}
+
+fn by_id(
+    connection: &Connection,
+    select: &str,
+    delete: &str,
+    after: i64,
+    before: Millis,
+    parked_before: Option<Millis>,
+) -> rusqlite::Result<(Option<i64>, u64)> {
+    let last: Option<i64> =
+        connection.prepare_cached(select)?.query_row(params![after, SLICE], |row| row.get(0))?;
+    let Some(last) = last else { return Ok((None, 0)) };
+    let mut statement = connection.prepare_cached(delete)?;
+    let gone = match parked_before {
+        Some(parked_before) => statement.execute(params![after, last, before, parked_before])?,
+        None => statement.execute(params![after, last, before])?,
+    };
+    Ok((Some(last), count(gone)))
+}
+
+/// One slice of a table whose key is a channel and a name; gives the last key looked at.
+fn by_name(
+    connection: &Connection,
+    table: &str,
+    name: &str,
+    age: &str,
+    channel: &str,
+    after: &str,
+    before: Millis,
+) -> rusqlite::Result<(Option<(String, String)>, u64)> {
+    let span = format!("(channel, {name}) > (?1, ?2)");
+    let last: Option<(String, String)> = connection
+        .prepare_cached(&format!(
+            "SELECT channel, {name} FROM {table} WHERE {span} ORDER BY channel, {name} LIMIT 1 OFFSET ?3"
+        ))?
+        .query_row(params![channel, after, SLICE - 1], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let gone = match &last {
+        Some((last_channel, last_name)) => connection
+            .prepare_cached(&format!(
+                "DELETE FROM {table} WHERE {span} AND (channel, {name}) <= (?3, ?4) AND {age} < ?5"
+            ))?
+            .execute(params![channel, after, last_channel, last_name, before])?,
+        None => connection
+            .prepare_cached(&format!("DELETE FROM {table} WHERE {span} AND {age} < ?3"))?
+            .execute(params![channel, after, before])?,
+    };
+    Ok((last, count(gone)))
+}
+
+fn count(rows: usize) -> u64 {
+    u64::try_from(rows).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,161 @@
+//! Rows to values and back.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Row, named_params};
+use smol_str::SmolStr;
+
+use crate::message::EventKind;
+use crate::store::{
+    Delivery, Direction, JournalEntry, Lane, NewDelivery, Record, State, Verdict, Webhook, WebhookId,
+};
+use crate::world::Millis;
+
+/// The columns of [`delivery`], in its order.
+pub(super) const DELIVERY: &str = "id, channel, direction, contact, mid, kind, attempts, not_before, accepted_at, \
+                                   webhook, progress, payload";
+
+/// The columns of [`webhook`], in its order.
+pub(super) const WEBHOOK: &str =
+    "id, received_at, channel, mapping, route, method, url, headers, body, verdict, reason";
+
+/// The number that a direction is stored as.
+pub(super) fn direction_number(direction: Direction) -> i64 {
+    match direction {
+        Direction::Inbound => 0,
+        Direction::Outbound => 1,
+    }
+}
+
+/// The number that a state is stored as.
+pub(super) fn state_number(state: State) -> i64 {
+    match state {
+        State::Queued => 0,
+        State::Sent => 1,
+        State::Failed => 2,
+        State::Dead => 3,
+    }
+}
+
+/// Puts a delivery into the queue and gives it its place.
+pub(super) fn insert(
+    connection: &Connection,
+    new: &NewDelivery,
+    at: Millis,
+    webhook: Option<WebhookId>,
+) -> rusqlite::Result<Arc<Delivery>> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO deliveries (channel, direction, contact, mid, kind, state, attempts, not_before, accepted_at, \
+         webhook, payload) VALUES (:channel, :direction, :contact, :mid, :kind, 0, 0, 0, :at, :webhook, :payload)",
+    )?;
+    let id = statement.insert(named_params! {
+        ":channel": new.lane.channel.as_str(),
+        ":direction": direction_number(new.lane.direction),
+        ":contact": new.contact.as_str(),
+        ":mid": new.mid.as_str(),
+        ":kind": kind_name(new.kind),
+        ":at": at,
+        ":webhook": webhook,
+        ":payload": new.payload.as_ref(),
+    })?;
+    Ok(Arc::new(Delivery {
+        id,
+        lane: new.lane.clone(),
+        contact: new.contact.clone(),
+        mid: new.mid.clone(),
+        kind: new.kind,
+        payload: new.payload.clone(),
+        attempts: 0,
+        not_before: 0,
+        accepted_at: at,
+        progress: None,
+        webhook,
+    }))
+}
+
+/// A delivery out of a row of [`DELIVERY`].
+pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
+    let direction = if row.get::<_, i64>(2)? == 0 { Direction::Inbound } else { Direction::Outbound };
+    Ok(Delivery {
+        id: row.get(0)?,
+        lane: Lane { channel: text(row, 1)?, direction },
+        contact: text(row, 3)?,
+        mid: text(row, 4)?,
+        kind: kind_of(row.get_ref(5)?),
+        attempts: row.get(6)?,
+        not_before: row.get(7)?,
+        accepted_at: row.get(8)?,
+        webhook: row.get(9)?,
+        progress: row.get(10)?,
+        payload: Bytes::copy_from_slice(row.get_ref(11)?.as_blob()?),
+    })
+}
+
+/// A record out of a row of [`DELIVERY`] followed by `state, settled_at, error`.
+pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
+    let state = match row.get::<_, i64>(12)? {
+        0 => State::Queued,
+        1 => State::Sent,
+        2 => State::Failed,
+        _ => State::Dead,
+    };
+    Ok(Record { delivery: delivery(row)?, state, settled_at: row.get(13)?, error: row.get(14)? })
+}
+
+/// A journalled webhook out of a row of [`WEBHOOK`].
+pub(super) fn webhook(row: &Row<'_>) -> rusqlite::Result<Webhook> {
+    let verdict = match row.get_ref(9)?.as_str()? {
+        "accepted" => Verdict::Accepted,
+        "ignored" => Verdict::Ignored,
+        _ => Verdict::Parked,
+    };
+    Ok(Webhook {
+        id: row.get(0)?,
+        entry: JournalEntry {
+            received_at: row.get(1)?,
+            channel: row.get::<_, Option<String>>(2)?.map(SmolStr::from),
+            mapping: text(row, 3)?,
+            route: text(row, 4)?,
+            method: text(row, 5)?,
+            url: row.get(6)?,
+            headers: row.get(7)?,
+            body: Bytes::copy_from_slice(row.get_ref(8)?.as_blob()?),
+            verdict,
+            reason: row.get(10)?,
+        },
+    })
+}
+
+/// A text column.
+pub(super) fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<SmolStr> {
+    Ok(SmolStr::new(row.get_ref(column)?.as_str()?))
+}
+
+/// A column that counts something.
+pub(super) fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or_default())
+}
+
+fn kind_name(kind: EventKind) -> &'static str {
+    match kind {
+        EventKind::Message => "message",
+        EventKind::MessageEcho => "message_echo",
+        EventKind::MessageStatus => "message_status",
+        EventKind::OptOut => "opt_out",
+        EventKind::Contact => "contact",
+        EventKind::Event => "event",
+    }
+}
+
+fn kind_of(name: ValueRef<'_>) -> EventKind {
+    match name.as_str() {
+        Ok("message") => EventKind::Message,
+        Ok("message_echo") => EventKind::MessageEcho,
+        Ok("message_status") => EventKind::MessageStatus,
+        Ok("opt_out") => EventKind::OptOut,
+        Ok("contact") => EventKind::Contact,
+        _ => EventKind::Event,
+    }
+}

@@ -1,0 +1,119 @@
+//! The tables, as a list of migrations. Invariant: `PRAGMA user_version` is the number of migrations applied; a
+//! migration that was released is never changed, only followed by another.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::fault::open_error;
+use crate::store::StoreError;
+
+/// Every migration, in order.
+const MIGRATIONS: &[&str] = &[r"
+    CREATE TABLE journal (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        received_at INTEGER NOT NULL,
+        channel TEXT,
+        mapping TEXT NOT NULL,
+        route TEXT NOT NULL,
+        method TEXT NOT NULL,
+        url TEXT NOT NULL,
+        verdict TEXT NOT NULL,          -- accepted, ignored, parked
+        reason TEXT,
+        headers TEXT NOT NULL,          -- JSON
+        body BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX journal_parked ON journal (id) WHERE verdict = 'parked';
+
+    CREATE TABLE deliveries (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        channel TEXT NOT NULL,
+        direction INTEGER NOT NULL,     -- 0 inbound, 1 outbound
+        contact TEXT NOT NULL,
+        mid TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        state INTEGER NOT NULL,         -- 0 queued, 1 sent, 2 failed, 3 dead
+        attempts INTEGER NOT NULL,
+        not_before INTEGER NOT NULL,
+        accepted_at INTEGER NOT NULL,
+        settled_at INTEGER,
+        webhook INTEGER,                -- journal.id
+        error TEXT,
+        progress TEXT,                  -- small JSON
+        payload BLOB NOT NULL
+    ) STRICT;
+    -- The queue itself; the contact is in it so that one contact's part is found without reading rows.
+    CREATE INDEX deliveries_queued ON deliveries (channel, direction, id, contact) WHERE state = 0;
+    CREATE INDEX deliveries_lost ON deliveries (state, id) WHERE state >= 2;
+
+    CREATE TABLE dedupe (
+        key BLOB PRIMARY KEY,           -- hash of channel and key
+        seen_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE messages (             -- outbound messages that left the queue
+        channel TEXT NOT NULL,
+        mid TEXT NOT NULL,
+        contact TEXT NOT NULL,
+        status INTEGER NOT NULL,        -- of the message: 0 sent, 1 delivered, 2 read, 3 failed
+        parts BLOB NOT NULL,            -- one byte per part, same numbers
+        sent_at INTEGER NOT NULL,
+        PRIMARY KEY (channel, mid)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE provider_ids (
+        channel TEXT NOT NULL,
+        provider_id TEXT NOT NULL,
+        mid TEXT NOT NULL,
+        part INTEGER NOT NULL,
+        sent_at INTEGER NOT NULL,
+        PRIMARY KEY (channel, provider_id)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE waiting_receipts (     -- overtook the answer to the request that sent their message
+        id INTEGER PRIMARY KEY,
+        channel TEXT NOT NULL,
+        own INTEGER NOT NULL,           -- 1: message is our id, 0: the provider's
+        message TEXT NOT NULL,
+        status INTEGER NOT NULL,
+        error_code TEXT,
+        error_message TEXT,
+        post INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        seen_at INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX waiting_receipts_message ON waiting_receipts (channel, own, message);
+
+    CREATE TABLE aliases (
+        channel TEXT NOT NULL,
+        alias TEXT NOT NULL,
+        original TEXT NOT NULL,
+        expires INTEGER NOT NULL,       -- 1: kept as long as provider ids
+        seen_at INTEGER NOT NULL,
+        PRIMARY KEY (channel, alias)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE pauses (
+        channel TEXT NOT NULL,
+        direction INTEGER NOT NULL,
+        until INTEGER NOT NULL,
+        PRIMARY KEY (channel, direction)
+    ) STRICT, WITHOUT ROWID;
+"];
+
+/// Brings the database at `path` to the newest schema; refuses one that is newer than this program.
+pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let failed = |error: rusqlite::Error| open_error(path, &error);
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
+    if found > known {
+        return Err(StoreError::Newer { path: path.to_owned(), found, known });
+    }
+    for (version, sql) in (1_i64..).zip(MIGRATIONS).filter(|(version, _)| *version > found) {
+        let transaction = connection.transaction().map_err(failed)?;
+        transaction.execute_batch(sql).map_err(failed)?;
+        transaction.pragma_update(None, "user_version", version).map_err(failed)?;
+        transaction.commit().map_err(failed)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,174 @@
+//! The one thread that writes, with group commit: it takes what waits (up to [`BATCH`]), writes it in one
+//! transaction, commits, feeds delivery, then answers everybody.
+//!
+//! Invariant: nobody is answered with success, and nothing is fed, before the commit is on disk. One request
+//! that cannot be written does not harm those that happen to be in its batch. After a disk error the database
+//! is opened afresh, so work goes on when the disk does.
+
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+use super::connect::Place;
+use super::purge::{self, Cursor};
+use super::{accept, fault, settle};
+use crate::store::{Acceptance, Accepted, Feed, Retention, Settled, Settlement, StoreError};
+use crate::world::Millis;
+
+/// How many requests share one commit at most.
+const BATCH: usize = 256;
+
+/// Something to write.
+pub(super) enum Work {
+    /// An acceptance.
+    Accept(Box<Acceptance>),
+    /// A settlement.
+    Settle(Box<Settlement>),
+    /// One slice of a purge.
+    Purge(Cursor, Millis),
+}
+
+/// What came of it.
+pub(super) enum Done {
+    /// Of an acceptance.
+    Accepted(Accepted),
+    /// Of a settlement.
+    Settled(Settled),
+    /// Of a slice.
+    Purged(purge::Slice),
+}
+
+/// A request to the writer.
+pub(super) enum Command {
+    /// Something to write, and whom to answer.
+    Write(Work, oneshot::Sender<Result<Done, StoreError>>),
+    /// Something to do with the connection between two transactions.
+    Run(Box<dyn FnOnce(&mut Connection) + Send>),
+    /// Finish.
+    Close,
+}
+
+/// The writer's own things.
+pub(super) struct Writer {
+    pub(super) place: Place,
+    pub(super) connection: Connection,
+    pub(super) retention: Retention,
+    pub(super) feed: Feed,
+    pub(super) doubtful: bool,
+}
+
+impl Writer {
+    /// Works until told to close or nobody can ask any more.
+    pub(super) fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        while let Some(mut command) = commands.blocking_recv() {
+            loop {
+                match command {
+                    Command::Write(work, reply) => batch.push((work, reply)),
+                    Command::Run(job) => {
+                        self.write(&mut batch);
+                        job(&mut self.connection);
+                    }
+                    Command::Close => {
+                        self.write(&mut batch);
+                        return;
+                    }
+                }
+                if batch.len() >= BATCH {
+                    break;
+                }
+                match commands.try_recv() {
+                    Ok(next) => command = next,
+                    Err(_) => break,
+                }
+            }
+            self.write(&mut batch);
+        }
+    }
+
+    /// Writes and answers a batch.
+    fn write(&mut self, batch: &mut Vec<Request>) {
+        if batch.is_empty() {
+            return;
+        }
+        if let Err(error) = self.reopen() {
+            refuse(batch, &error);
+            return;
+        }
+        match self.transact(batch.iter().map(|(work, _)| work)) {
+            Ok(done) => self.answer(batch.drain(..).zip(done)),
+            Err(error) if fault::is_disk(&error) => {
+                self.doubtful = true;
+                refuse(batch, &fault::store_error(&error));
+            }
+            Err(error) if batch.len() == 1 => refuse(batch, &fault::store_error(&error)),
+            // One of them is to blame: each on its own.
+            Err(_) => {
+                for request in batch.drain(..) {
+                    self.write(&mut vec![request]);
+                }
+            }
+        }
+    }
+
+    fn transact<'a>(&mut self, works: impl Iterator<Item = &'a Work>) -> rusqlite::Result<Vec<Done>> {
+        let retention = self.retention;
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut done = Vec::with_capacity(BATCH);
+        for work in works {
+            done.push(match work {
+                Work::Accept(acceptance) => Done::Accepted(accept::accept(
+                    &transaction,
+                    acceptance,
+                    acceptance.at - retention.dedupe,
+                )?),
+                Work::Settle(settlement) => Done::Settled(settle::settle(&transaction, settlement)?),
+                Work::Purge(cursor, now) => {
+                    Done::Purged(purge::slice(&transaction, cursor, *now, &retention)?)
+                }
+            });
+        }
+        // Dropping the transaction on an error above, or a failed commit, rolls it back.
+        transaction.commit()?;
+        Ok(done)
+    }
+
+    fn answer(&self, done: impl Iterator<Item = (Request, Done)>) {
+        let mut answers = Vec::with_capacity(BATCH);
+        for ((_, reply), done) in done {
+            let new = match &done {
+                Done::Accepted(accepted) => accepted.new.as_slice(),
+                Done::Settled(settled) => settled.new.as_slice(),
+                Done::Purged(_) => &[],
+            };
+            for delivery in new {
+                self.feed.push(delivery);
+            }
+            answers.push((reply, done));
+        }
+        for (reply, done) in answers {
+            // A caller that went away is served by the feed.
+            let _ = reply.send(Ok(done));
+        }
+    }
+
+    /// A fresh connection after a disk error; an in-memory database would be gone with its connection.
+    fn reopen(&mut self) -> Result<(), StoreError> {
+        if self.doubtful && matches!(self.place, Place::File(_)) {
+            self.connection = self.place.writer().map_err(|error| match error {
+                StoreError::Open { reason, .. } => StoreError::Unavailable(reason),
+                other => other,
+            })?;
+        }
+        self.doubtful = false;
+        Ok(())
+    }
+}
+
+type Request = (Work, oneshot::Sender<Result<Done, StoreError>>);
+
+fn refuse(batch: &mut Vec<Request>, error: &StoreError) {
+    tracing::error!(%error, requests = batch.len(), "nothing was written");
+    for (_, reply) in batch.drain(..) {
+        let _ = reply.send(Err(error.clone()));
+    }
+}

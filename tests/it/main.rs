@@ -1,0 +1,20 @@
+//! The whole program as its users run it: real processes, real HTTP on loopback, a fake provider and a fake
+//! IS-Messenger (`patchcord stand-in`) that judge by their own clocks.
+//!
+//! Every test prints what it measured, whether it passes or not; `cargo test --test it` shows it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod support;
+
+mod aliases;
+mod channels;
+mod crash;
+mod dry_run;
+mod four;
+mod outage;
+mod rate;
+mod receipts;
+mod refusals;
+mod restart;
+mod sandbox;
+mod store_trouble;

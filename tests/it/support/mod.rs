@@ -1,0 +1,18 @@
+//! What the tests share.
+
+mod folder;
+mod gateway;
+pub mod http;
+mod openssl;
+mod process;
+mod stand_in;
+mod town;
+mod wait;
+
+pub use folder::Folder;
+pub use gateway::Gateway;
+pub use openssl::{hmac_sha1_base64, hmac_sha256_hex};
+pub use process::{Process, patchcord};
+pub use stand_in::{Platform, Provider};
+pub use town::{CHANNEL, Setup, TOKEN, Town};
+pub use wait::{alone, among_others, say, until};
