@@ -5,15 +5,23 @@
 
 mod bytes;
 mod crypto;
+mod format;
 mod id;
+mod key;
+mod link;
 mod list;
+mod markdown;
 mod number;
 mod phone;
+mod rows;
+mod sms;
 mod text;
 mod time;
+mod xpath;
 
 pub(crate) use bytes::{decode, hex, unbase64, unhex};
 pub(crate) use crypto::hmac;
+pub(super) use format::{html, query, xml};
 pub(super) use number::same;
 use regex::Regex;
 use smol_str::SmolStr;
@@ -98,6 +106,11 @@ impl Arguments<'_, '_> {
 
     fn size(&self, index: usize) -> Option<usize> {
         self.get(index).to_int().and_then(|number| usize::try_from(number).ok())
+    }
+
+    /// The items of a list, another value being a list of itself; none for null.
+    fn list(&self, index: usize) -> Option<Vec<Value>> {
+        (!matches!(self.get(index), Value::Null)).then(|| self.items(index))
     }
 
     /// The items of a list; another value but null is a list of itself.
@@ -208,8 +221,7 @@ const fn first_word(usage: &'static str) -> &'static str {
 }
 
 /// Compiles the literal regular expression at that place.
-fn prepare_regex(literals: &[Option<&Value>]) -> Result<Prepared, BadLiteral> {
-    const AT: usize = 1;
+fn prepare_regex<const AT: usize>(literals: &[Option<&Value>]) -> Result<Prepared, BadLiteral> {
     let Some(pattern) = literals.get(AT).copied().flatten().and_then(Value::as_text) else {
         return Err((AT, Problem::new(ProblemKind::Arguments, WHOLE, "the pattern must be a literal text")));
     };
@@ -232,20 +244,36 @@ fn prepare_query(literals: &[Option<&Value>]) -> Result<Prepared, BadLiteral> {
     Query::compile(path).map(Prepared::Query).map_err(|problem| (AT, problem))
 }
 
+/// A family of helpers.
+pub struct Family {
+    /// What they are about, as a heading.
+    pub title: &'static str,
+    /// The helpers in the order in which a reader wants them.
+    pub helpers: &'static [Helper],
+}
+
 /// All helpers, family by family.
+pub const FAMILIES: &[Family] = &[
+    Family { title: "Text", helpers: text::HELPERS },
+    Family { title: "Text in other formats", helpers: format::HELPERS },
+    Family { title: "Markdown", helpers: markdown::HELPERS },
+    Family { title: "XML", helpers: xpath::HELPERS },
+    Family { title: "URLs and files", helpers: link::HELPERS },
+    Family { title: "Lists and maps", helpers: list::HELPERS },
+    Family { title: "Rows of buttons", helpers: rows::HELPERS },
+    Family { title: "Numbers and comparisons", helpers: number::HELPERS },
+    Family { title: "Time", helpers: time::HELPERS },
+    Family { title: "Ids and callbacks", helpers: id::HELPERS },
+    Family { title: "Phone numbers", helpers: phone::HELPERS },
+    Family { title: "Short messages", helpers: sms::HELPERS },
+    Family { title: "Bytes and charsets", helpers: bytes::HELPERS },
+    Family { title: "Hashes and signatures", helpers: crypto::HELPERS },
+    Family { title: "Keys and tokens", helpers: key::HELPERS },
+];
+
+/// All helpers.
 pub fn all() -> impl Iterator<Item = &'static Helper> {
-    [
-        text::HELPERS,
-        list::HELPERS,
-        number::HELPERS,
-        time::HELPERS,
-        id::HELPERS,
-        phone::HELPERS,
-        bytes::HELPERS,
-        crypto::HELPERS,
-    ]
-    .into_iter()
-    .flatten()
+    FAMILIES.iter().flat_map(|family| family.helpers)
 }
 
 /// The helper of that name.
@@ -351,12 +379,16 @@ mod tests {
                     } else {
                         Prepared::Nothing
                     };
-                    let _ = helper.run(&Arguments {
-                        positional: &positional,
-                        named: &[],
-                        prepared: &prepared,
-                        env: &env,
-                    });
+                    let names = if helper.named == ANY_NAME { &["a", "b"] } else { helper.named };
+                    let named: Vec<_> = names.iter().map(|name| (SmolStr::new(name), b.clone())).collect();
+                    for named in [&[], named.as_slice()] {
+                        let _ = helper.run(&Arguments {
+                            positional: &positional,
+                            named,
+                            prepared: &prepared,
+                            env: &env,
+                        });
+                    }
                 }
             }
         }
