@@ -21,7 +21,7 @@ mod value;
 pub use condition::{Bounds, Condition, Test};
 pub use expr::{Expr, Root};
 pub(crate) use gsm7::length as gsm7_length;
-pub use helper::{FAMILIES as HELPER_FAMILIES, Family as HelperFamily, Helper, all as helpers};
+pub use helper::{FAMILIES, Helper, all as helpers};
 pub(crate) use helper::{decode, hex, hmac, unbase64, unhex};
 pub use parse::template as parse_template;
 pub use pattern::regex_problem;

@@ -1,6 +1,6 @@
 //! Text in formats of others: escaped, and taken apart.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
 use quick_xml::escape::resolve_html5_entity;
 use smol_str::SmolStr;
 
@@ -25,7 +25,10 @@ pub(super) const HELPERS: &[Helper] = &[
         "Percent-decoded; gives bytes, since it may be of any charset.",
         "{{decode (url_decode 'a%20b') 'utf-8'}}",
         "\"a b\"",
-        |a| Some(Value::Bytes(percent_decode_str(&a.text(0)?).collect::<Vec<u8>>().into())),
+        |a| {
+            let encoded = Some(a.get(0)).filter(|value| !matches!(value, Value::Null))?.to_bytes();
+            Some(Value::Bytes(percent_decode(&encoded).collect::<Vec<u8>>().into()))
+        },
     ),
     Helper::total(
         "html_escape text",

@@ -244,36 +244,31 @@ fn prepare_query(literals: &[Option<&Value>]) -> Result<Prepared, BadLiteral> {
     Query::compile(path).map(Prepared::Query).map_err(|problem| (AT, problem))
 }
 
-/// A family of helpers.
-pub struct Family {
-    /// What they are about, as a heading.
-    pub title: &'static str,
-    /// The helpers in the order in which a reader wants them.
-    pub helpers: &'static [Helper],
-}
+/// A topic, and its helpers.
+pub type Family = (&'static str, &'static [Helper]);
 
-/// All helpers, family by family.
+/// The helpers by topic.
 pub const FAMILIES: &[Family] = &[
-    Family { title: "Text", helpers: text::HELPERS },
-    Family { title: "Text in other formats", helpers: format::HELPERS },
-    Family { title: "Markdown", helpers: markdown::HELPERS },
-    Family { title: "XML", helpers: xpath::HELPERS },
-    Family { title: "URLs and files", helpers: link::HELPERS },
-    Family { title: "Lists and maps", helpers: list::HELPERS },
-    Family { title: "Rows of buttons", helpers: rows::HELPERS },
-    Family { title: "Numbers and comparisons", helpers: number::HELPERS },
-    Family { title: "Time", helpers: time::HELPERS },
-    Family { title: "Ids and callbacks", helpers: id::HELPERS },
-    Family { title: "Phone numbers", helpers: phone::HELPERS },
-    Family { title: "Short messages", helpers: sms::HELPERS },
-    Family { title: "Bytes and charsets", helpers: bytes::HELPERS },
-    Family { title: "Hashes and signatures", helpers: crypto::HELPERS },
-    Family { title: "Keys and tokens", helpers: key::HELPERS },
+    ("Text", text::HELPERS),
+    ("Text in other formats", format::HELPERS),
+    ("Markdown", markdown::HELPERS),
+    ("XML", xpath::HELPERS),
+    ("URLs and files", link::HELPERS),
+    ("Lists and maps", list::HELPERS),
+    ("Rows of buttons", rows::HELPERS),
+    ("Numbers and logic", number::HELPERS),
+    ("Time", time::HELPERS),
+    ("Ids and addresses of our own", id::HELPERS),
+    ("Phone numbers", phone::HELPERS),
+    ("SMS", sms::HELPERS),
+    ("Bytes and character sets", bytes::HELPERS),
+    ("Hashes", crypto::HELPERS),
+    ("Keys and tokens", key::HELPERS),
 ];
 
-/// All helpers.
+/// All helpers, topic by topic.
 pub fn all() -> impl Iterator<Item = &'static Helper> {
-    FAMILIES.iter().flat_map(|family| family.helpers)
+    FAMILIES.iter().flat_map(|(_, helpers)| *helpers)
 }
 
 /// The helper of that name.

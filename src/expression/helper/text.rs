@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use smol_str::SmolStr;
+
 use super::{Helper, MANY, Prepared, prepare_regex};
 use crate::expression::value::Value;
 
@@ -99,7 +101,7 @@ pub(super) const HELPERS: &[Helper] = &[
         "\"now\"",
         |a| {
             let (text, fold) = (a.text(0)?, a.named("fold").is_truthy());
-            let prefixes = a.flat(1).iter().map(Value::to_text).collect::<Vec<_>>();
+            let prefixes: Vec<SmolStr> = a.flat(1).iter().map(Value::to_text).collect();
             let rest = prefixes.iter().find_map(|prefix| without_prefix(&text, prefix, fold));
             Some(Value::text(rest.unwrap_or(&text).trim()))
         },
