@@ -297,6 +297,11 @@ impl<'w> Env<'w> {
         self.locals.push(value);
     }
 
+    /// The same place for another evaluation, which has its own budget: after a call was made, all is evaluated again.
+    pub fn refill(&mut self) {
+        self.budget = BUDGET;
+    }
+
     /// Spends for a text that was made: one step for each 256 bytes.
     pub(super) fn spend_text(&mut self, text: &str) -> Result<(), Failure> {
         self.spend(text.len() >> 8)

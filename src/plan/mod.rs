@@ -84,9 +84,18 @@ pub struct Lets {
 impl Lets {
     /// Gives every name its value.
     pub fn bind(&self, env: &mut Env<'_>) -> Result<(), Failure> {
+        self.bind_with(env, &[])
+    }
+
+    /// The same where other values stand in for some, by slot.
+    pub fn bind_with(&self, env: &mut Env<'_>, others: &[(usize, Value)]) -> Result<(), Failure> {
         for (index, template) in self.values.iter().enumerate() {
-            let value = template.eval(env)?;
-            env.set_local(self.base + index, value);
+            let slot = self.base + index;
+            let value = match others.iter().find(|(other, _)| *other == slot) {
+                Some((_, value)) => value.clone(),
+                None => template.eval(env)?,
+            };
+            env.set_local(slot, value);
         }
         Ok(())
     }
