@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
+use super::call::Call;
 use super::expr::Expr;
 use super::helper::same;
 use super::query::Query;
@@ -51,6 +52,8 @@ pub enum Template {
     Render(Box<Render>),
     /// Stays even if it is empty.
     Keep(Box<Template>),
+    /// What one of the mapping's calls answers.
+    Call(Box<Call>),
 }
 
 /// The name of a member.
@@ -209,6 +212,7 @@ impl Template {
             }
             Self::Render(render) => render.eval(env),
             Self::Keep(inner) => inner.eval(env),
+            Self::Call(call) => call.eval(env),
         }
     }
 
