@@ -43,9 +43,8 @@ pub enum Escape {
 }
 
 impl Escape {
-    /// The words for them, but for MIME types.
-    pub const WORDS: &'static [&'static str] =
-        &["none", "query", "form", "json", "xml", "html", "urlencoded"];
+    /// The words for them; besides there are MIME types, and `urlencoded` for a form.
+    pub const WORDS: &'static [&'static str] = &["none", "query", "form", "json", "xml", "html"];
 
     /// What a word or MIME type means; a type whose text needs no escaping is [`Escape::None`].
     pub fn of(word: &str) -> Option<Self> {
@@ -189,7 +188,8 @@ fn written(value: &Value, escape: Escape, quoted: bool) -> Result<String, Failur
         Escape::Json => value.to_json().ok_or_else(|| Failure("bytes can't be put into JSON".into()))?,
         Escape::Xml => match value {
             Value::List(items) => {
-                items.iter().map(|item| format!("<item>{}</item>", xml(&item.to_text()))).collect()
+                let elements = items.iter().map(|item| format!("<item>{}</item>", xml(&item.to_text())));
+                elements.collect::<Vec<_>>().concat()
             }
             other => xml(&other.to_text()),
         },

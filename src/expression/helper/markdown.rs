@@ -1,4 +1,4 @@
-//! Markdown (CommonMark, and `~~struck~~`) as what a channel shows.
+//! Markdown (as `CommonMark` has it, and `~~struck~~`) as what a channel shows.
 //!
 //! Invariant: where the result is HTML, nothing of the text can become a tag or an attribute.
 

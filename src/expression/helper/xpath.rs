@@ -1,4 +1,4 @@
-//! Simple XPaths on a decoded XML tree, for paths that are channel data.
+//! Simple paths into a decoded XML tree, for paths that are channel data.
 
 use super::Helper;
 use crate::expression::scope::Failure;
