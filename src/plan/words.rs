@@ -111,8 +111,9 @@ words! {
         Chars = "chars",
         /// UTF-16 code units.
         Utf16 = "utf16",
-        /// Septets of the GSM 7-bit alphabet, of which `^{}\\[~]|€` and the form feed take two. A text with any other character is
-        /// measured in UTF-16 code units, of which `max` then allows 70 for every 160, rounded down.
+        /// Septets of the GSM 7-bit alphabet, of which the euro sign, the form feed and `^{}\[~]|` take two.
+        /// A text with any other character is measured in UTF-16 code units, of which `max` then allows 70 for
+        /// every 160, rounded down.
         Septets = "septets",
     }
 
