@@ -6,6 +6,7 @@
 mod condition;
 mod expr;
 mod helper;
+mod operator;
 mod parse;
 mod pattern;
 mod problem;
@@ -18,8 +19,9 @@ mod value;
 
 pub use condition::{Bounds, Condition, Test};
 pub use expr::{Expr, Root};
-pub use helper::{Helper, all as helpers};
+pub use helper::{FAMILIES, Helper, all as helpers};
 pub(crate) use helper::{decode, hex, hmac, unbase64, unhex};
+pub use operator::{Form, OPERATORS, SAMPLE, TESTS};
 pub use parse::template as parse_template;
 pub use pattern::regex_problem;
 pub use problem::{Problem, ProblemKind};

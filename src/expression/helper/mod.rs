@@ -232,20 +232,24 @@ fn prepare_query(literals: &[Option<&Value>]) -> Result<Prepared, BadLiteral> {
     Query::compile(path).map(Prepared::Query).map_err(|problem| (AT, problem))
 }
 
-/// All helpers, family by family.
+/// A topic, and its helpers.
+pub type Family = (&'static str, &'static [Helper]);
+
+/// The helpers by topic.
+pub const FAMILIES: &[Family] = &[
+    ("Text", text::HELPERS),
+    ("Lists and maps", list::HELPERS),
+    ("Numbers and logic", number::HELPERS),
+    ("Time", time::HELPERS),
+    ("Ids and addresses of our own", id::HELPERS),
+    ("Phone numbers", phone::HELPERS),
+    ("Bytes, character sets, SMS", bytes::HELPERS),
+    ("Cryptography", crypto::HELPERS),
+];
+
+/// All helpers, topic by topic.
 pub fn all() -> impl Iterator<Item = &'static Helper> {
-    [
-        text::HELPERS,
-        list::HELPERS,
-        number::HELPERS,
-        time::HELPERS,
-        id::HELPERS,
-        phone::HELPERS,
-        bytes::HELPERS,
-        crypto::HELPERS,
-    ]
-    .into_iter()
-    .flatten()
+    FAMILIES.iter().flat_map(|(_, helpers)| *helpers)
 }
 
 /// The helper of that name.
@@ -255,7 +259,7 @@ pub fn find(name: &str) -> Option<&'static Helper> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Env, Names, Scope, parse};
+    use super::super::{Env, Names, SAMPLE, Scope, parse};
     use super::*;
     use crate::world::World;
 
@@ -268,13 +272,7 @@ mod tests {
             let text = parse::template(helper.example, &names, &mut problems);
             assert!(problems.is_empty(), "{}: {problems:?}", helper.usage);
             let mut env = Env::new(&world);
-            env.set(
-                Scope::It,
-                Value::from_json(
-                    br#"{"items":[{"k":"a","v":1},{"k":"b","v":2}],"n":3,"list":["x","y","z"]}"#,
-                )
-                .unwrap(),
-            );
+            env.set(Scope::It, Value::from_json(SAMPLE.as_bytes()).unwrap());
             env.set(Scope::Channel, Value::map([("url", Value::text("https://gw.example/channels/c"))]));
             let value = match text.lone() {
                 Some(expr) => expr.eval(&mut env),
