@@ -235,6 +235,7 @@ impl<'p, 'w> Sending<'p, 'w> {
         {
             return Ok(Prepared::Nothing);
         }
+        self.env.world.reach(step);
         step.lets.bind(&mut self.env).map_err(broken)?;
         if let Some(require) = &step.require
             && !require.holds(&mut self.env).map_err(broken)?
