@@ -44,6 +44,7 @@ fn the_reference_and_the_overview_of_the_mappings_are_fresh() {
 fn schemas_accept_every_shipped_file() {
     let (mapping, test, installation) = (schema("mapping"), schema("test"), schema("patchcord"));
     let mut all = files(&root().join("mappings"), ".yaml");
+    all.extend(files(&root().join("tests/fixtures/mappings"), ".yaml"));
     all.push(root().join("src/sandbox/stand_in.yaml"));
     all.push(root().join("src/sandbox/stand_in.test.yaml"));
     all.extend(
