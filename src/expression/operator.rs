@@ -87,6 +87,15 @@ pub const OPERATORS: &[Form] = &[
         example: "{a: {$keep: $.nothing}, b: $.nothing}",
         gives: "{\"a\":null}",
     },
+    Form {
+        name: "$call",
+        with: &["$when", "$on_error"],
+        about: "What one of the mapping's `calls` gives; the other keys are its arguments, `arg.NAME` in the call. \
+                Where the condition `$when` does not hold no call is made and it is null, where the call fails it is \
+                `$on_error`.",
+        example: "{$call: greeting, name: Ann}",
+        gives: "\"hello Ann\"",
+    },
 ];
 
 /// The tests that a condition may put to a value, besides a value (equal) and a list (one of).

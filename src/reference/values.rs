@@ -46,12 +46,21 @@ fn forms(forms: &[Form]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::Scripted;
     use crate::compile;
     use crate::diagnostic::{self, Diagnostics, Sources};
     use crate::expression::Value;
     use crate::pipeline::{Incoming, Site, find_route, receive};
-    use crate::rehearsal::{NOW, Stage};
+    use crate::plan::Plan;
+    use crate::rehearsal::{NOW, Stage, message_of, send};
     use crate::yaml;
+
+    fn compiled(text: &str) -> Plan {
+        let (mut sources, mut out) = (Sources::new(), Diagnostics::new());
+        let file = sources.add("example.yaml", text);
+        let plan = yaml::parse(file, &sources, &mut out).and_then(|node| compile::mapping(&node, &mut out));
+        plan.unwrap_or_else(|| panic!("{}", diagnostic::text(&out, &sources, false)))
+    }
 
     /// The id of the event that a rule makes of the sample; none if it makes none.
     fn emitted(rule: &str) -> Option<String> {
@@ -59,10 +68,7 @@ mod tests {
             "patchcord: 1\nname: example\ncontact_id: phone\ntables: {{letters: {{a: alpha}}}}\nwebhooks:\n  \
              - route: POST receive\n    events:\n      - {{emit: event, {rule}}}\n"
         );
-        let (mut sources, mut out) = (Sources::new(), Diagnostics::new());
-        let file = sources.add("example.yaml", text.as_str());
-        let plan = yaml::parse(file, &sources, &mut out).and_then(|node| compile::mapping(&node, &mut out));
-        let plan = plan.unwrap_or_else(|| panic!("{}", diagnostic::text(&out, &sources, false)));
+        let plan = compiled(&text);
         let (stage, _) = Stage::new(&plan, &Value::Null, NOW);
         let request = Incoming { body: SAMPLE.into(), ..Incoming::default() };
         let site = Site {
@@ -77,9 +83,26 @@ mod tests {
         received.events.first().map(|routed| routed.event.id.clone())
     }
 
+    /// What a call gives: the body of a request that is made of it.
+    fn called(example: &str) -> Value {
+        let text = format!(
+            "patchcord: 1\nname: example\ncontact_id: phone\ncalls: {{greeting: {{compute: 'hello {{{{arg.name}}}}'}}}}\n\
+             send: {{steps: [{{request: {{url: 'https://provider.example/', json: {{value: {example}}}}}}}]}}\n"
+        );
+        let plan = compiled(&text);
+        let (stage, _) = Stage::new(&plan, &Value::Null, NOW);
+        let message = message_of(&Value::from_json(br#"{"contact_id":"c","text":"t"}"#).unwrap()).unwrap();
+        let sent = send(&stage, &message, &Scripted::new(Vec::new()));
+        sent.get("requests").as_list().unwrap()[0].get("json").clone()
+    }
+
     #[test]
     fn every_operator_gives_what_its_example_says() {
         for form in OPERATORS {
+            if form.name == "$call" {
+                assert_eq!(called(form.example).get("value").to_json().unwrap(), form.gives);
+                continue;
+            }
             let found = emitted(&format!("id: {{$json: {{$merge: [{{value: {}}}]}}}}", form.example));
             let expected = format!("{{\"value\":{}}}", form.gives);
             assert_eq!(found, Some(expected), "{}", form.example);
