@@ -14,3 +14,4 @@ mod hostile;
 
 mod mappings;
 mod program;
+mod tutorial;
