@@ -10,6 +10,7 @@ mod diagnostics;
 mod done_when;
 mod explain;
 mod generated;
+mod guides;
 mod hostile;
 
 mod mappings;
