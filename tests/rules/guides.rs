@@ -55,7 +55,9 @@ fn problems(page: &Path, found: &mut Vec<String>) -> (usize, usize) {
             let output = run(&folder, ["check", &file]);
             if kind.ends_with("later") {
                 if output.code == 0 {
-                    found.push(format!("{place}: this is built now; take out `later`, here and behind its tests"));
+                    found.push(format!(
+                        "{place}: this is built now; take out `later`, here and behind its tests"
+                    ));
                 }
             } else if output.code != 0 || !output.stdout.is_empty() {
                 found.push(format!("{place}\n{}", output.stdout));
