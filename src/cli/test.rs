@@ -44,22 +44,19 @@ pub(super) fn run(args: &Args) -> Result<Verdict, Trouble> {
     let mut library = Library::read(&paths)?;
     let mut suites = Vec::new();
     let mut untested = Vec::new();
-    let mappings: Vec<_> =
-        library.mappings.iter().map(|loaded| (loaded.path.clone(), loaded.plan.clone())).collect();
-    for (path, plan) in mappings {
-        let tests = test_file_of(&path);
-        if !tests.exists() {
-            untested.push(path);
+    for mapping in library.mappings.clone() {
+        let path = test_file_of(&mapping.path);
+        if !path.exists() {
+            untested.push(mapping.path);
             continue;
         }
-        let read =
-            read_tests(&tests, plan.as_deref(), plan.as_deref().map(|plan| plan.name.as_str()), &mut library);
-        if let (Some(plan), Some(read)) = (plan, read) {
-            let results = run_tests(&plan, &read)
+        let read = read_tests(&path, &mapping, &mut library);
+        if let (Some(name), Some(read)) = (&mapping.name, read) {
+            let results = run_tests(&mapping, &read)
                 .into_iter()
                 .filter(|result| args.only.as_ref().is_none_or(|text| result.name.contains(text.as_str())));
             let results = results.map(|result| (library.sources.start(result.span).line, result)).collect();
-            suites.push(Suite { mapping: plan.name.to_string(), path: tests.display().to_string(), results });
+            suites.push(Suite { mapping: name.to_string(), path: path.display().to_string(), results });
         }
     }
     if library.problems.has_errors() {

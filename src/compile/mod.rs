@@ -4,6 +4,7 @@
 //! with errors is not handed out.
 
 mod condition;
+mod parts;
 mod send;
 mod unused;
 mod value;

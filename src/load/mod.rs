@@ -3,7 +3,9 @@
 //! Reading is the only thing here that touches the disk; every problem of every file is collected, with its
 //! place, before anything is handed out.
 
+mod family;
 mod installation;
+mod judgement;
 mod mappings;
 mod tables;
 

@@ -6,6 +6,7 @@
 //! outcome.
 
 mod answer;
+mod as_text;
 mod decode;
 mod emit;
 mod incoming;

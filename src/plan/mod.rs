@@ -4,6 +4,7 @@
 //! immutable and shared.
 
 mod channel;
+mod parts;
 mod receive;
 mod send;
 mod words;
@@ -15,6 +16,7 @@ use smol_str::SmolStr;
 use crate::expression::{Env, Failure, Template, Value};
 
 pub use channel::*;
+pub use parts::*;
 pub use receive::*;
 pub use send::*;
 pub use words::*;
