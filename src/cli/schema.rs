@@ -43,6 +43,9 @@ impl Which {
         };
         let mut schema = schema;
         schema.insert("title".into(), title.into());
+        if self == Self::Mapping {
+            spec::with_overlays(&mut schema);
+        }
         let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
         text.push('\n');
         text

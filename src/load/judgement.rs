@@ -3,6 +3,7 @@
 //! A mapping inherits the mistakes of what it is made of. They are told where they were made; what is only wrong
 //! in the mapping that inherits it is told there too, with the mapping that it was found in.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::family::Member;
@@ -26,14 +27,17 @@ pub(super) fn compile(members: &[&Member], out: &mut Diagnostics) -> Vec<Option<
         }
         found.push((member, problems));
     }
-    let mut told = Vec::new();
+    let mut told = HashSet::new();
     for (member, problems) in &found {
+        // What is suggested may differ from mapping to mapping, so the problem alone counts.
+        let before = told.clone();
         for problem in problems {
+            let what = (problem.code, problem.primary.span, problem.message.as_str());
             let unread = problem.code == Code::UnusedName;
-            if told.contains(&problem) || (unread && !unread_by_all(problem, &found)) {
+            if before.contains(&what) || (unread && !unread_by_all(problem, &found)) {
                 continue;
             }
-            told.push(problem);
+            told.insert(what);
             out.push(match &member.derived {
                 Some((place, own)) if !within(problem.primary.span, *own) => {
                     let name = member.name.as_ref().map(|name| name.value.as_str()).unwrap_or_default();

@@ -7,11 +7,13 @@
 
 mod installation;
 mod mapping;
+mod overlay;
 mod read;
 mod test;
 
 pub use installation::{Channel, Installation, Network, Platform, Server};
 pub use mapping::*;
+pub use overlay::with_overlays;
 pub(crate) use read::unknown_keys;
 pub use read::{Count, Docs, Duration, Flag, FromNode, Map, Rate, Raw, Shape};
 pub use test::{Answer as ScriptedAnswer, Expect, MappingTests, Receive, SendCase, TestCase, TestChannel};
