@@ -1,17 +1,15 @@
 //! Families of mappings: `extends` and `variants`, worked out on the trees before anything is judged.
 //!
-//! Invariant: every node of a merged tree keeps its place, so a problem is told where it was written, in whichever
-//! file that is. What lists, values with operators and `auth` say is taken as a whole; other maps are merged.
+//! Invariant: every mapping of every file has one member, whose tree is whole or, where that can't be had, is missing
+//! and the reason was told once.
 
 use std::collections::{HashMap, HashSet};
 
 use smol_str::SmolStr;
 
+use super::merge::{OWN, whole};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Span, suggest};
 use crate::yaml::{Entry, Kind, Node, Text};
-
-/// What belongs to a file and not to those that extend it.
-const OWN: &[&str] = &["name", "extends", "variants"];
 
 /// One mapping, whole.
 #[derive(Debug)]
@@ -207,65 +205,6 @@ impl<'n> Family<'n, '_> {
 pub(super) fn extends(node: &Node) -> Option<&Entry> {
     let meant = |entry: &&Entry| suggest(&entry.key.value, ["extends"]).is_some();
     node.entry("extends").or_else(|| node.as_map()?.iter().find(meant))
-}
-
-/// A file's tree, or a variant's, over that of its base.
-fn whole(base: &Node, over: &Node) -> Node {
-    let (Kind::Map(inherited), Kind::Map(own)) = (&base.kind, &over.kind) else { return over.clone() };
-    let inherited: Vec<_> =
-        inherited.iter().filter(|entry| !OWN.contains(&entry.key.value.as_str())).cloned().collect();
-    let mut members = merge(&inherited, own, Place::Top);
-    // What is missing is told at the first key, which should be one of this mapping.
-    let rank = |entry: &Entry| own.iter().position(|own| own.key.span == entry.key.span);
-    members.sort_by_key(|entry| rank(entry).unwrap_or(usize::MAX));
-    Node { span: over.span, kind: Kind::Map(members) }
-}
-
-/// Where two maps stand.
-#[derive(Clone, Copy, PartialEq)]
-enum Place {
-    /// They are mappings.
-    Top,
-    /// They hold tables.
-    Tables,
-    /// They are tables, whose keys may be patterns and whose null is a row.
-    Rows,
-    /// Anywhere else.
-    Within,
-}
-
-/// The members of one map, in its order, with those of another in their place or behind them.
-fn merge(base: &[Entry], over: &[Entry], place: Place) -> Vec<Entry> {
-    let own = |key: &Text| over.iter().find(|entry| entry.key.value == key.value);
-    let inherits = |key: &Text| base.iter().any(|entry| entry.key.value == key.value);
-    let kept = base.iter().filter_map(|inherited| {
-        let Some(entry) = own(&inherited.key) else { return Some(inherited.clone()) };
-        if entry.value.is_null() && place != Place::Rows {
-            return None;
-        }
-        let within = match (place, entry.key.value.as_str()) {
-            (Place::Top, "tables") => Place::Tables,
-            (Place::Tables, _) => Place::Rows,
-            _ => Place::Within,
-        };
-        let kind = match (&inherited.value.kind, &entry.value.kind) {
-            (Kind::Map(base), Kind::Map(over)) if merges(&entry.key, base, over, within) => {
-                Kind::Map(merge(base, over, within))
-            }
-            (_, own) => own.clone(),
-        };
-        Some(Entry { key: entry.key.clone(), value: Node { span: entry.value.span, kind } })
-    });
-    kept.chain(over.iter().filter(|entry| !inherits(&entry.key)).cloned()).collect()
-}
-
-/// Whether two maps are merged, or the second stands for itself: it is one value, or one choice of several.
-fn merges(key: &Text, base: &[Entry], over: &[Entry], place: Place) -> bool {
-    let is_value = |entry: &Entry| entry.key.value.starts_with('$') || entry.key.value == "call";
-    match place {
-        Place::Tables | Place::Rows => true,
-        _ => key.value != "auth" && !base.iter().chain(over).any(is_value),
-    }
 }
 
 #[cfg(test)]

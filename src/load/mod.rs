@@ -7,6 +7,7 @@ mod family;
 mod installation;
 mod judgement;
 mod mappings;
+mod merge;
 mod tables;
 
 pub use installation::{ChannelSettings, ServerSettings, Settings, check_installation, read_installation};

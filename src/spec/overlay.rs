@@ -23,9 +23,9 @@ pub fn with_overlays(schema: &mut Schema) {
         Some(Value::Object(defs)) => defs,
         _ => Map::new(),
     };
-    if let Some(variants) = whole.get_mut("properties").and_then(|properties| properties.get_mut("variants"))
-    {
-        variants["additionalProperties"] = nullable(json!({"$ref": "#/$defs/Variant"}));
+    let variants = whole.get_mut("properties").and_then(|properties| properties.get_mut("variants"));
+    if let Some(variants) = variants.and_then(Value::as_object_mut) {
+        variants.insert("additionalProperties".into(), nullable(json!({"$ref": "#/$defs/Variant"})));
     }
     let mut found = BTreeSet::new();
     let mut derived = overlay(&Value::Object(whole.clone()), &defs, &mut found);
@@ -35,11 +35,13 @@ pub fn with_overlays(schema: &mut Schema) {
         defs.insert(overlay_of(&name), made);
     }
     let mut variant = derived.clone();
-    if let Some(properties) = variant["properties"].as_object_mut() {
+    if let Some(properties) = variant.get_mut("properties").and_then(Value::as_object_mut) {
         properties.retain(|name, _| !OWN.contains(&name.as_str()));
     }
     defs.insert("Variant".into(), variant);
-    derived["required"] = json!(["name", "extends"]);
+    if let Some(members) = derived.as_object_mut() {
+        members.insert("required".into(), json!(["name", "extends"]));
+    }
     root.insert("if".into(), json!({"required": ["extends"]}));
     root.insert("then".into(), derived);
     root.insert("else".into(), Value::Object(whole));

@@ -61,7 +61,8 @@ pub(super) const HELPERS: &[Helper] = &[
         "describe kind detail ..",
         (1, MANY),
         "What the platform has no kind for, as a text that a person understands: the kind in brackets, then \
-         whatever is known of it; lists are taken apart, what is empty is skipped.",
+         whatever is known of it; lists are taken apart, what is empty is skipped. Kinds are plain words: photo, video, \
+         voice message, document, sticker, contact, reaction, poll, edited, deleted, unsupported.",
         "{{describe 'contact' 'Ada' null it.list}}",
         "\"[contact] Ada x y z\"",
         |a| {
