@@ -262,10 +262,9 @@ mod tests {
 
     #[test]
     fn a_value_with_an_operator_and_auth_are_taken_as_a_whole() {
-        let base = "http: {base: {$if: a, $then: b}, auth: {bearer: x}}\nlookup_contact: {call: a, id: 1}";
-        let over = "http: {base: {$first: [c]}, auth: {header: {K: y}}}\nlookup_contact: {call: b}";
-        let expected =
-            r#"{"http":{"base":{"$first":["c"]},"auth":{"header":{"K":"y"}}},"lookup_contact":{"call":"b"}}"#;
+        let base = "http: {base: {$if: a, $then: b}, auth: {bearer: x}}\nlookup_contact: {$call: a, id: 1}";
+        let over = "http: {base: {$first: [c]}, auth: {header: {K: y}}}\nlookup_contact: {$call: b}";
+        let expected = r#"{"http":{"base":{"$first":["c"]},"auth":{"header":{"K":"y"}}},"lookup_contact":{"$call":"b"}}"#;
         assert_eq!(merged(base, over), expected);
     }
 

@@ -60,7 +60,7 @@ fn merge(base: &[Entry], over: &[Entry], place: Place) -> Vec<Entry> {
 
 /// Whether two maps are merged, or the second stands for itself: it is one value, or one choice of several.
 fn merges(key: &Text, base: &[Entry], over: &[Entry], place: Place) -> bool {
-    let is_value = |entry: &Entry| entry.key.value.starts_with('$') || entry.key.value == "call";
+    let is_value = |entry: &Entry| entry.key.value.starts_with('$');
     match place {
         Place::Tables | Place::Rows => true,
         _ => key.value != "auth" && !base.iter().chain(over).any(is_value),

@@ -7,6 +7,7 @@
 
 mod answer;
 mod as_text;
+mod calling;
 mod decode;
 mod emit;
 mod incoming;

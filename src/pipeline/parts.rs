@@ -106,6 +106,9 @@ fn caption(
     free: bool,
     env: &mut Env<'_>,
 ) -> Result<(), Failure> {
+    if attachments.is_empty() {
+        return Ok(());
+    }
     let limits = Limits::of(rules.attachments.caption.as_ref(), rules.text.unit, env)?;
     for attachment in attachments.iter_mut() {
         if !attachment.caption.as_deref().is_some_and(|caption| limits.allow(attachment.media, caption)) {
