@@ -75,7 +75,7 @@ fn numbered(mut parts: Vec<Map>) -> Result<Vec<Value>, Failure> {
 fn native_replies<'r>(rules: &'r Parts, content: &Content) -> Option<&'r ReplyParts> {
     let replies = &content.quick_replies;
     let has_text = content.text.as_deref().is_some_and(|text| !text.trim().is_empty());
-    let too_long = |reply: &QuickReply, max: usize| size(&reply.title, rules.text.unit) > max;
+    let too_long = |reply: &QuickReply, max: usize| !size(&reply.title, max, rules.text.unit).fits();
     rules.quick_replies.as_ref().filter(|rules| {
         let fits = |max| !replies.iter().any(|reply| too_long(reply, max));
         has_text && !replies.is_empty() && replies.len() <= rules.max && rules.title_max.is_none_or(fits)
@@ -156,7 +156,7 @@ impl<'r> Limits<'r> {
     }
 
     fn allow(&self, media: Media, caption: &str) -> bool {
-        self.media.contains(&media) && self.max.is_none_or(|max| size(caption, self.unit) <= max)
+        self.media.contains(&media) && self.max.is_none_or(|max| size(caption, max, self.unit).fits())
     }
 }
 
@@ -170,16 +170,19 @@ fn texts(rules: &TextParts, text: &str, env: &mut Env<'_>) -> Result<Vec<String>
         Some(max) => max.eval(env)?.to_int().and_then(|max| usize::try_from(max).ok()),
         None => None,
     };
-    let Some(max) = max.filter(|max| *max > 0 && size(text, rules.unit) > *max) else {
+    let Some(max) = max.filter(|max| *max > 0) else { return Ok(vec![text.to_string()]) };
+    let size = size(text, max, rules.unit);
+    if size.fits() {
         return Ok(vec![text.to_string()]);
-    };
+    }
     match rules.overflow {
         Overflow::Split => Ok(split(text, max, rules.unit)),
         Overflow::Truncate => Ok(split(text, max, rules.unit).into_iter().take(1).collect()),
         Overflow::Fail => Err(Failure(format!(
-            "the text has {} {}; the provider takes at most {max}",
-            size(text, rules.unit),
-            rules.unit.as_str()
+            "the text has {} {}; the provider takes at most {}",
+            size.count,
+            size.unit.as_str(),
+            size.max
         ))),
     }
 }

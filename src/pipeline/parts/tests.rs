@@ -197,33 +197,61 @@ fn quick_replies_that_the_provider_can_not_show_all_become_lines() {
     assert_eq!(cut(&native(2, None), &content), ["text: 1. Yes\n2. Later"], "no text to hang on");
 }
 
+/// Every unit with texts that it measures differently, and limits.
+fn measured() -> impl Iterator<Item = (Unit, String, usize)> {
+    let texts = ["plain words ", "Größe für {Preis} 5€ ", "naïve 👩‍👩‍👧 e\u{301} "].map(|text| text.repeat(30));
+    let units = Unit::WORDS.iter().filter_map(|word| Unit::of(word));
+    units.flat_map(move |unit| {
+        let limits = move |text: String| [40, 70, 160].map(|max| (unit, text.clone(), max));
+        texts.clone().into_iter().flat_map(limits)
+    })
+}
+
 #[test]
-fn every_unit_bounds_texts_and_captions_by_its_own_measure() {
-    let text = "Größe 👩‍👩‍👧 naïve ".repeat(40);
-    for unit in Unit::WORDS.iter().filter_map(|word| Unit::of(word)) {
-        for max in [40, 70, 160] {
+fn every_unit_bounds_texts_by_its_own_measure() {
+    for (unit, text, max) in measured() {
+        let mut rules = rules(AttachmentMode::Each);
+        rules.text =
+            TextParts { max: Some(Template::Literal(Value::from(max))), unit, overflow: Overflow::Split };
+        let pieces = split(&text, max, unit);
+        let fit = pieces.iter().all(|piece| size(piece, max, unit).fits());
+        assert!(pieces.len() > 1 && fit, "{unit:?} {max}");
+        let expected: Vec<_> = pieces.iter().map(|piece| format!("text: {piece}")).collect();
+        assert_eq!(cut(&rules, &said(&text, &[])), expected, "pieces as they are, without numbers");
+        rules.text.overflow = Overflow::Truncate;
+        assert_eq!(cut(&rules, &said(&text, &[])), expected[..1], "{unit:?}");
+        rules.text.overflow = Overflow::Fail;
+        let world = World::fixed(0, 1);
+        let refused = super::parts(&rules, &said(&text, &[]), &mut Env::new(&world)).unwrap_err();
+        let size = size(text.trim(), max, unit);
+        let told = format!("{} {}; the provider takes at most {}", size.count, size.unit.as_str(), size.max);
+        assert!(refused.to_string().ends_with(&told), "{refused}");
+        rules.text.max = Some(Template::Literal(Value::from(9_999_i64)));
+        assert_eq!(cut(&rules, &said(&text, &[])), [format!("text: {}", text.trim())], "a text that fits");
+    }
+}
+
+#[test]
+fn every_unit_bounds_captions_and_titles_by_its_own_measure() {
+    for (unit, text, _) in measured() {
+        let text = text.trim();
+        let enough = (1..).find(|max| size(text, *max, unit).fits()).unwrap();
+        for (max, fits) in [(enough, true), (enough - 1, false)] {
             let mut rules = rules(AttachmentMode::Each);
-            rules.text =
-                TextParts { max: Some(Template::Literal(Value::from(max))), unit, overflow: Overflow::Split };
-            rules.attachments.caption = Some(captions(i64::try_from(size(text.trim(), unit)).unwrap()));
-            let pieces = split(&text, max, unit);
-            assert!(
-                pieces.len() > 1 && pieces.iter().all(|piece| size(piece, unit) <= max),
-                "{unit:?} {max}"
-            );
-            let expected: Vec<_> = pieces.iter().map(|piece| format!("text: {piece}")).collect();
-            assert_eq!(cut(&rules, &said(&text, &[])), expected, "pieces as they are, without numbers");
-            let caption = format!("attachment: /a | {}", text.trim());
-            assert_eq!(cut(&rules, &said(&text, &[image("a", None)])), [caption], "{unit:?}");
-            let mut tight = rules;
-            tight.attachments.caption = Some(captions(i64::try_from(size(text.trim(), unit) - 1).unwrap()));
-            assert_eq!(cut(&tight, &said(&text, &[image("a", None)])).len(), pieces.len() + 1, "{unit:?}");
-            tight.text.overflow = Overflow::Truncate;
-            assert_eq!(cut(&tight, &said(&text, &[])), expected[..1], "{unit:?}");
-            tight.text.overflow = Overflow::Fail;
-            let world = World::fixed(0, 1);
-            let refused = super::parts(&tight, &said(&text, &[]), &mut Env::new(&world)).unwrap_err();
-            assert!(refused.to_string().contains(unit.as_str()), "{refused}");
+            rules.text.unit = unit;
+            rules.attachments.caption = Some(captions(i64::try_from(max).unwrap()));
+            let expected = match fits {
+                true => vec![format!("attachment: /a | {text}")],
+                false => vec!["attachment: /a".to_string(), format!("text: {text}")],
+            };
+            assert_eq!(cut(&rules, &said(text, &[image("a", None)])), expected, "{unit:?} {max}");
+
+            rules.quick_replies = Some(ReplyParts { on_first: false, max: 9, title_max: Some(max) });
+            let mut content = said("Which?", &[]);
+            content.quick_replies = vec![reply(text)];
+            let expected =
+                if fits { format!("text: Which? | [{text}]") } else { format!("text: Which?\n1. {text}") };
+            assert_eq!(cut(&rules, &content), [expected], "{unit:?} {max}");
         }
     }
 }
