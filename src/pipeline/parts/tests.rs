@@ -235,14 +235,15 @@ fn every_unit_bounds_texts_by_its_own_measure() {
 fn every_unit_bounds_captions_and_titles_by_its_own_measure() {
     for (unit, text, _) in measured() {
         let text = text.trim();
-        let enough = (1..).find(|max| size(text, *max, unit).fits()).unwrap();
+        let enough = (1..9_999).find(|max| size(text, *max, unit).fits()).unwrap();
         for (max, fits) in [(enough, true), (enough - 1, false)] {
             let mut rules = rules(AttachmentMode::Each);
             rules.text.unit = unit;
             rules.attachments.caption = Some(captions(i64::try_from(max).unwrap()));
-            let expected = match fits {
-                true => vec![format!("attachment: /a | {text}")],
-                false => vec!["attachment: /a".to_string(), format!("text: {text}")],
+            let expected = if fits {
+                vec![format!("attachment: /a | {text}")]
+            } else {
+                vec!["attachment: /a".to_string(), format!("text: {text}")]
             };
             assert_eq!(cut(&rules, &said(text, &[image("a", None)])), expected, "{unit:?} {max}");
 
