@@ -5,6 +5,7 @@
 
 mod call;
 mod channel;
+mod parts;
 mod receive;
 mod send;
 mod words;
@@ -17,6 +18,7 @@ use crate::expression::{Env, Failure, Template, Value};
 
 pub use call::*;
 pub use channel::*;
+pub use parts::*;
 pub use receive::*;
 pub use send::*;
 pub use words::*;
