@@ -4,6 +4,7 @@
 //! with errors is not handed out.
 
 mod condition;
+mod lets;
 mod send;
 mod unused;
 mod value;

@@ -71,6 +71,15 @@ impl Expr {
             _ => None,
         }
     }
+
+    /// `strip_prefix a 'literal'`: the first argument, and the literal.
+    pub fn as_stripped(&self) -> Option<(&Self, SmolStr)> {
+        let Self::Call(call) = self else { return None };
+        match (call.helper.name, &*call.positional) {
+            ("strip_prefix", [inner, Self::Literal(prefix)]) => Some((inner, prefix.to_text())),
+            _ => None,
+        }
+    }
 }
 
 fn follow(root: Root, steps: &[SmolStr], env: &Env<'_>) -> Value {

@@ -64,6 +64,8 @@ scopes! {
     Parts "parts" None;
     /// The provider's response.
     Response "response" Some(&["status", "headers", "text"]);
+    /// The event that a rule made, for its `ack`.
+    Event "event" Some(&["id", "type", "contact"]);
 }
 
 /// Whether anything reads a name; clones tell of the same name.

@@ -7,6 +7,7 @@
 
 mod answer;
 mod decode;
+mod decrypt;
 mod emit;
 mod incoming;
 mod parts;

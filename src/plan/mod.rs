@@ -4,6 +4,9 @@
 //! immutable and shared.
 
 mod channel;
+mod decoding;
+mod network;
+mod proof;
 mod receive;
 mod send;
 mod words;
@@ -15,6 +18,9 @@ use smol_str::SmolStr;
 use crate::expression::{Env, Failure, Template, Value};
 
 pub use channel::*;
+pub use decoding::*;
+pub use network::Network;
+pub use proof::*;
 pub use receive::*;
 pub use send::*;
 pub use words::*;

@@ -170,7 +170,7 @@ pub fn sign_webhook(stage: &Stage<'_>, shared: bool, request: &mut Incoming) -> 
     env.set(Scope::Config, stage.channel.config.clone());
     env.set(Scope::Deployment, stage.channel.deployment.clone());
     env.set(Scope::Channel, stage.channel.scope.clone());
-    sign(&route.webhook.verify, request, &mut env).map_err(|failure| failure.to_string())
+    sign(route.webhook, request, &mut env).map_err(|failure| failure.to_string())
 }
 
 fn rehearse_message(
