@@ -138,3 +138,181 @@ fn kind(algorithm: JwtAlgorithm) -> Kind {
         JwtAlgorithm::Es256 => Kind::PublicKey(PublicKeyAlgorithm::P256),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expression::{Template, Test, hex};
+    use crate::world::World;
+    use std::time::Duration;
+
+    // RFC 7515, A.1 and A.3: two tokens of the same claims, `iss` is `joe`, `exp` is 1300819380.
+    const HS256: &str = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh\
+        0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+    const SECRET: &str =
+        "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
+    const ES256: &str = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmN\
+        vbS9pc19yb290Ijp0cnVlfQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU\
+        1Q";
+    const POINT: [&str; 2] =
+        ["f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"];
+    const THEN: i64 = 1_300_819_380_000;
+
+    fn secret() -> Value {
+        Value::Bytes(unbase64(SECRET).unwrap().into())
+    }
+
+    fn point() -> Value {
+        let [x, y] = POINT.map(|half| hex(&unbase64(half).unwrap()));
+        Value::from(format!("04{x}{y}"))
+    }
+
+    fn token(token: &str, algorithms: &[JwtAlgorithm], key: Value) -> Jwt {
+        Jwt {
+            token: Template::Literal(Value::text(token)),
+            algorithms: algorithms.to_vec(),
+            key: Template::Literal(key),
+            claims: Vec::new(),
+            leeway: Duration::from_secs(30),
+        }
+    }
+
+    fn checked(jwt: &Jwt, now: i64) -> Result<(), String> {
+        let world = World::fixed(now, 1);
+        check(jwt, &mut Env::new(&world)).map_err(|failure| failure.0)
+    }
+
+    fn claiming(name: &str, optional: bool, test: ClaimTest) -> Result<(), String> {
+        let claims = vec![Claim { name: name.into(), optional, test }];
+        checked(&Jwt { claims, ..token(HS256, &[JwtAlgorithm::Hs256], secret()) }, 0)
+    }
+
+    /// A token of these claims, signed by `k`.
+    fn signed(header: &str, claims: &str) -> String {
+        let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+        let signature = hmac("sha256", b"k", signed.as_bytes()).unwrap();
+        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    #[test]
+    fn the_tokens_of_rfc_7515_hold_until_they_expire() {
+        for jwt in [
+            token(HS256, &[JwtAlgorithm::Hs256], secret()),
+            token(&format!("bearer  {HS256} "), &[JwtAlgorithm::Hs512, JwtAlgorithm::Hs256], secret()),
+            token(HS256, &[JwtAlgorithm::Hs256], Value::list(vec![Value::text("old"), secret()])),
+            token(ES256, &[JwtAlgorithm::Es256], point()),
+        ] {
+            assert_eq!(checked(&jwt, THEN - 1), Ok(()));
+            assert_eq!(checked(&jwt, THEN + 29_999), Ok(()));
+            assert_eq!(checked(&jwt, THEN + 30_000).unwrap_err(), "the token has expired");
+        }
+    }
+
+    #[test]
+    fn a_token_by_openssl_holds_and_one_byte_less_does_not() {
+        let read = |name: &str| std::fs::read_to_string(format!("tests/fixtures/signatures/{name}")).unwrap();
+        let (key, jwt) = (Value::from(read("rsa.pub.pem")), read("rs256.jwt"));
+        let now = 1_767_323_045_000;
+        assert_eq!(checked(&token(&jwt, &[JwtAlgorithm::Rs256], key.clone()), now), Ok(()));
+        let (signed, signature) = jwt.rsplit_once('.').unwrap();
+        for wrong in
+            [format!("{signed}.{}", &signature[4..]), format!("{signed}."), jwt.replacen("ey", "eY", 2)]
+        {
+            assert!(checked(&token(&wrong, &[JwtAlgorithm::Rs256], key.clone()), now).is_err());
+        }
+    }
+
+    #[test]
+    fn the_token_does_not_choose_how_it_is_checked() {
+        let not_allowed = "the token is signed by an algorithm that is not allowed";
+        assert_eq!(checked(&token(HS256, &[JwtAlgorithm::Hs512], secret()), 0).unwrap_err(), not_allowed);
+        for algorithm in ["none", "None", "", "hs256"] {
+            let forged = signed(&format!(r#"{{"alg":"{algorithm}"}}"#), "{}");
+            let jwt = token(&forged, &[JwtAlgorithm::Hs256], Value::text("k"));
+            assert_eq!(checked(&jwt, 0).unwrap_err(), not_allowed);
+            let bare = format!("{}.", forged.rsplit_once('.').unwrap().0);
+            assert_eq!(
+                checked(&token(&bare, &[JwtAlgorithm::Hs256], Value::text("k")), 0).unwrap_err(),
+                not_allowed
+            );
+        }
+        let critical = signed(r#"{"alg":"HS256","crit":["b64"],"b64":false}"#, "{}");
+        let jwt = token(&critical, &[JwtAlgorithm::Hs256], Value::text("k"));
+        assert!(checked(&jwt, 0).unwrap_err().contains("must be understood"));
+    }
+
+    #[test]
+    fn times_are_checked_where_they_are_there() {
+        let at = |claims: &str| {
+            let jwt = token(&signed(r#"{"alg":"HS256"}"#, claims), &[JwtAlgorithm::Hs256], Value::text("k"));
+            checked(&jwt, 1_000_000)
+        };
+        assert_eq!(at("{}"), Ok(()));
+        assert_eq!(
+            at(r#"{"nbf":1030,"iat":1030.5e0,"exp":970.001}"#).unwrap_err(),
+            "the token is of the future"
+        );
+        assert_eq!(at(r#"{"nbf":1030,"iat":1029.5,"exp":970.001}"#), Ok(()));
+        assert_eq!(at(r#"{"nbf":1031}"#).unwrap_err(), "the token is not valid yet");
+        assert_eq!(at(r#"{"exp":"soon"}"#).unwrap_err(), "the claim `exp` is no moment");
+        assert_eq!(at(r#"{"exp":-1e300}"#).unwrap_err(), "the token has expired");
+    }
+
+    #[test]
+    fn claims_must_be_what_the_mapping_says() {
+        let equals = |value: Value| ClaimTest::Equals(Template::Literal(value));
+        assert_eq!(claiming("iss", false, equals("joe".into())), Ok(()));
+        assert_eq!(claiming("http://example.com/is_root", false, equals("true".into())), Ok(()));
+        let wrong = claiming("iss", false, equals("jim".into())).unwrap_err();
+        assert_eq!(wrong, "the claim `iss` of the token is wrong");
+        assert!(claiming("iss", true, equals("jim".into())).is_err());
+        assert!(claiming("aud", false, equals("me".into())).is_err());
+        assert_eq!(claiming("aud", true, equals("me".into())), Ok(()));
+        // What is not configured is not what an attacker leaves out.
+        assert!(claiming("aud", false, equals(Value::Null)).is_err());
+        assert!(claiming("iss", false, equals(Value::Null)).is_err());
+        assert_eq!(claiming("iss", false, ClaimTest::Passes(Test::Present)), Ok(()));
+        assert!(claiming("aud", false, ClaimTest::Passes(Test::Present)).is_err());
+    }
+
+    #[test]
+    fn an_audience_may_be_one_of_several() {
+        let jwt = Jwt {
+            claims: vec![Claim {
+                name: "aud".into(),
+                optional: false,
+                test: ClaimTest::Equals(Template::Literal("b".into())),
+            }],
+            ..token(&signed(r#"{"alg":"HS256"}"#, r#"{"aud":["a","b"]}"#), &[JwtAlgorithm::Hs256], "k".into())
+        };
+        assert_eq!(checked(&jwt, 0), Ok(()));
+    }
+
+    #[test]
+    fn what_is_no_token_is_refused() {
+        for text in
+            ["", "Bearer ", "a", "a.b", "a.b.c", "..", "e30.e30.", "e30.e30.e30.e30", "W10.W10.AA", "é.é.é"]
+        {
+            assert!(checked(&token(text, &[JwtAlgorithm::Hs256], "k".into()), 0).is_err(), "{text}");
+        }
+        let unkeyed = token(HS256, &[JwtAlgorithm::Hs256], Value::text(""));
+        assert_eq!(checked(&unkeyed, 0).unwrap_err(), "the key of the signature is not configured");
+    }
+
+    #[test]
+    fn what_is_made_holds() {
+        let world = World::fixed(THEN, 1);
+        for algorithm in [JwtAlgorithm::Hs256, JwtAlgorithm::Hs384, JwtAlgorithm::Hs512] {
+            let claims = vec![Claim {
+                name: "sub".into(),
+                optional: false,
+                test: ClaimTest::Equals(Template::Literal("x".into())),
+            }];
+            let mut jwt = Jwt { claims, ..token("", &[algorithm], "k".into()) };
+            let made = make(&jwt, &mut Env::new(&world)).unwrap().unwrap();
+            jwt.token = Template::Literal(made.into());
+            assert_eq!(checked(&jwt, THEN), Ok(()));
+        }
+        assert_eq!(make(&token("", &[JwtAlgorithm::Rs256], "k".into()), &mut Env::new(&world)), Ok(None));
+    }
+}

@@ -91,10 +91,10 @@ impl Place {
     }
 }
 
-/// `request.headers.NAME` or `request.query.NAME`, perhaps without a literal prefix.
+/// `request.headers.NAME` or `request.query.NAME`, perhaps without a literal prefix, or one of several.
 fn place_of(template: &Template) -> Option<Place> {
     let Template::Expression(expr) = template else { return None };
-    let (expr, prefix) = expr.as_stripped().unwrap_or((expr, SmolStr::default()));
+    let (expr, prefix) = expr.as_taken_from().unwrap_or((expr, SmolStr::default()));
     let (kind, name) = match expr.as_scope_path()? {
         (Scope::Request, [kind, name]) if kind == "headers" => ("headers", SmolStr::new(name.to_lowercase())),
         (Scope::Request, [kind, name]) if kind == "query" => ("query", name.clone()),
