@@ -26,7 +26,7 @@ pub(super) fn decrypt(how: &Decrypt, env: &mut Env<'_>) -> Result<Value, String>
     let key = LENIENT.decode(text(&how.key)?.trim()).ok().and_then(|key| <[u8; 32]>::try_from(key).ok());
     let Some(key) = key else { return Err("the key that decrypts is not 43 characters of Base64".into()) };
     let receiver = how.receiver.as_ref().map(&mut text).transpose()?;
-    if receiver.as_ref().is_some_and(|receiver| receiver.is_empty()) {
+    if receiver.as_deref().is_some_and(str::is_empty) {
         return Err("it is not configured who an encrypted body must be for".into());
     }
     let data = LENIENT.decode(text(&how.data)?.trim()).map_err(|_| BROKEN)?;

@@ -129,7 +129,7 @@ record! {
         /// The token; `Bearer` before it does not matter.
         token: Raw,
         /// The only algorithms that may have signed it.
-        alg: Vec<JwtAlgorithm>,
+        alg: Option<Vec<JwtAlgorithm>>,
         /// The key, or a list of keys of which any may fit.
         key: Raw,
         /// What it must claim: `name: test`, `name: value`, or `name: {equals: value, optional: true}`.

@@ -37,14 +37,18 @@ impl Compiler<'_> {
 
     /// Whether a stage can read what the one before makes.
     fn fits(&mut self, stage: &Stage, before: Option<Made>, node: &Node) {
-        let message = match (stage, before) {
+        let (message, help) = match (stage, before) {
             (_, None) | (Stage::Json(_) | Stage::Decrypt(_), _) => return,
-            (Stage::Word(Decode::Multipart), _) => "only the first stage can be `multipart`",
+            (Stage::Word(Decode::Multipart), _) => {
+                ("only the first stage can be `multipart`", "its boundary is in the header of the request")
+            }
             (_, Some(Made::Text)) => return,
-            (_, Some(Made::Tree)) => "this stage reads text, and the one before makes a tree",
+            (_, Some(Made::Tree)) => {
+                let message = "this stage reads text, and the one before makes a tree";
+                (message, "JSON in a member of the tree is `{json: $.member}`")
+            }
         };
-        let problem = Diagnostic::new(Code::InvalidValue, node.span, message);
-        self.out.push(problem.help("JSON in a member of the tree is `{json: $.member}`"));
+        self.out.push(Diagnostic::new(Code::InvalidValue, node.span, message).help(help));
     }
 
     fn stage(&mut self, node: &Node, names: &Names) -> Option<Stage> {

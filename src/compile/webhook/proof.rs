@@ -5,10 +5,10 @@ use std::time::Duration;
 use crate::compile::Compiler;
 use crate::compile::value::literal_value;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::expression::{Names, Template};
+use crate::expression::{Names, Template, Value};
 use crate::plan::{Claim, ClaimTest, Encoding, Jwt, JwtAlgorithm, Network, Origin, Proof, Signature, Verify};
 use crate::spec::{self, Raw};
-use crate::yaml::{Kind, Node};
+use crate::yaml::{Entry, Kind, Node};
 
 /// How far a signature's moment may be away.
 const TOLERANCE: Duration = Duration::from_mins(5);
@@ -133,11 +133,12 @@ impl Compiler<'_> {
     fn jwt(&mut self, jwt: &spec::Jwt, names: &Names) -> Jwt {
         let span = jwt.shape.value("alg", jwt.span);
         let shared = |algorithm: &JwtAlgorithm| algorithm.as_str().starts_with("HS");
-        if jwt.alg.is_empty() && !jwt.shape.is_unread("alg") {
-            let problem =
-                Diagnostic::new(Code::MissingKey, span, "`jwt` needs `alg`, the algorithms that may be used");
+        let algorithms = jwt.alg.clone().unwrap_or_default();
+        if jwt.alg.is_none() && !jwt.shape.is_unread("alg") {
+            let message = "`jwt` needs `alg`, the algorithms that may be used";
+            let problem = Diagnostic::new(Code::MissingKey, span, message);
             self.out.push(problem.help("for example `alg: [HS256]`"));
-        } else if jwt.alg.iter().any(shared) && !jwt.alg.iter().all(shared) {
+        } else if algorithms.iter().any(shared) && !algorithms.iter().all(shared) {
             let message = "algorithms with a shared secret and with a public key can't be mixed";
             let problem = Diagnostic::new(Code::InvalidValue, span, message);
             let problem = problem.label("whoever knows the public key could sign with it");
@@ -145,7 +146,7 @@ impl Compiler<'_> {
         }
         Jwt {
             token: self.value(&jwt.token.0, names),
-            algorithms: jwt.alg.clone(),
+            algorithms,
             key: self.value(&jwt.key.0, names),
             claims: jwt
                 .claims
@@ -173,11 +174,18 @@ impl Compiler<'_> {
         if entries.iter().any(|entry| entry.key.value.starts_with('$')) {
             return (false, ClaimTest::Equals(self.value(node, names)));
         }
-        let Some(wanted) = node.get("equals") else {
+        let is_equality = |entry: &Entry| matches!(entry.key.value.as_str(), "equals" | "equal" | "optional");
+        if !entries.iter().any(is_equality) {
             return (false, ClaimTest::Passes(self.test(node, names)));
+        }
+        let known = spec::unknown_keys(entries, &["equals", "optional"], "a claim", self.out);
+        let value = |key| known.iter().find(|(name, _)| *name == key).map(|(_, entry)| &entry.value);
+        let Some(wanted) = value("equals") else {
+            let problem = Diagnostic::new(Code::MissingKey, node.span, "this claim needs `equals`");
+            self.out.push(problem.help("write `{equals: value, optional: true}`"));
+            return (true, ClaimTest::Equals(Template::Literal(Value::Null)));
         };
-        spec::unknown_keys(entries, &["equals", "optional"], "a claim", self.out);
-        let optional = node.get("optional").is_some_and(|node| {
+        let optional = value("optional").is_some_and(|node| {
             let flag = <spec::Flag as spec::FromNode>::from_node(node, self.out);
             flag.is_some_and(|flag| flag.0)
         });
