@@ -3,6 +3,7 @@
 //! Every problem is reported in one run; a part that can't be compiled is left out of the plan, and a plan
 //! with errors is not handed out.
 
+mod call;
 mod condition;
 mod lets;
 mod send;
@@ -21,6 +22,8 @@ use crate::plan::{ConfigField, ConfigType, Limits, Plan, Rate, Retry};
 use crate::spec::{self, FromNode, Map};
 use crate::yaml::{Node, Text};
 
+use call::Calls;
+
 /// The newest version of the mapping format.
 const VERSION: u64 = 1;
 
@@ -29,7 +32,7 @@ pub fn mapping(node: &Node, out: &mut Diagnostics) -> Option<Plan> {
     let mut found = Diagnostics::new();
     let spec = spec::Mapping::from_node(node, &mut found);
     let plan = spec.map(|spec| {
-        let mut compiler = Compiler::new(&spec, &mut found);
+        let mut compiler = Compiler::new(&spec, node, &mut found);
         let plan = compiler.mapping(&spec);
         compiler.unused(node);
         plan
@@ -46,6 +49,8 @@ struct Compiler<'o> {
     tables: Option<HashMap<SmolStr, TableRows>>,
     config: Option<Vec<Declared>>,
     deployment: Option<Vec<Declared>>,
+    /// None: they could not be read, so no call can be called unknown.
+    calls: Option<Calls>,
     address: bool,
     /// What the author named, in the order of the file.
     named: Vec<Named>,
@@ -66,7 +71,7 @@ struct Named {
 }
 
 impl<'o> Compiler<'o> {
-    fn new(spec: &spec::Mapping, out: &'o mut Diagnostics) -> Self {
+    fn new(spec: &spec::Mapping, node: &Node, out: &'o mut Diagnostics) -> Self {
         let mut named = Vec::new();
         let mut declared = |map: &Map<spec::ConfigItem>, key: &str, what: &'static str| {
             let names = map.0.iter().map(|(name, item)| {
@@ -90,8 +95,10 @@ impl<'o> Compiler<'o> {
             let table = TableRows { table: Arc::new(table(rows)), rows: values, read };
             tables.insert(name.value.clone(), table);
         }
+        let calls = Calls::of(spec, node, &mut named);
         Self {
             out,
+            calls: (!spec.shape.is_unread("calls")).then_some(calls),
             tables: (!spec.shape.is_unread("tables")).then_some(tables),
             config,
             deployment,
@@ -110,6 +117,7 @@ impl<'o> Compiler<'o> {
             self.out.push(problem.fix(span, VERSION.to_string(), format!("write `patchcord: {VERSION}`")));
         }
         self.defaults(spec);
+        let calls = self.calls(spec);
         let webhooks = self.webhooks(spec);
         let send = spec.send.as_ref().and_then(|send| self.send(spec, send));
         Plan {
@@ -121,6 +129,7 @@ impl<'o> Compiler<'o> {
             contact_id: spec.contact_id,
             config: self.fields(&spec.config),
             deployment: self.fields(&spec.deployment),
+            calls,
             webhooks,
             send,
             limits: limits(spec.limits.as_ref(), Limits::default()),
@@ -144,7 +153,7 @@ impl<'o> Compiler<'o> {
                 }
                 address = Some(name);
             }
-            fields.push(ConfigField {
+            let field = ConfigField {
                 name: name.value.clone(),
                 required: item.required.is_some_and(|flag| flag.0),
                 secret: item.secret.is_some_and(|flag| flag.0),
@@ -152,7 +161,11 @@ impl<'o> Compiler<'o> {
                 kind: item.r#type.unwrap_or(ConfigType::Text),
                 allowed: item.r#enum.iter().flatten().map(|text| text.value.clone()).collect(),
                 default: item.default.as_ref().map_or(Value::Null, |raw| raw.0.to_value()),
-            });
+            };
+            if let (Some(raw), Some(message)) = (&item.default, field.refuses(&field.default)) {
+                self.out.push(Diagnostic::new(Code::InvalidValue, raw.0.span, message));
+            }
+            fields.push(field);
         }
         fields
     }
