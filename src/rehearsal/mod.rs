@@ -4,6 +4,7 @@
 
 mod body;
 mod compare;
+mod coverage;
 mod judge;
 mod receiving;
 mod sending;
@@ -13,6 +14,7 @@ mod suite;
 mod tests;
 
 pub use compare::{Difference, compare};
+pub use coverage::{Place, coverage};
 pub use judge::read_tests;
 pub use receiving::{Rehearsed, receive, request_of};
 pub use sending::{answers_of, message_of, parts, send, send_live};
