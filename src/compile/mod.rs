@@ -6,6 +6,7 @@
 mod call;
 mod condition;
 mod parts;
+mod lets;
 mod send;
 mod set;
 mod unused;

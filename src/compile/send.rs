@@ -5,7 +5,7 @@ use smol_str::SmolStr;
 use super::Compiler;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::expression::{Names, Scope, Template};
-use crate::plan::{Auth, Body, Class, Exchange, Meaning, Request, Response, Send, Step, StepEach};
+use crate::plan::{Auth, Body, Class, Decode, Exchange, Meaning, Request, Response, Send, Step, StepEach};
 use crate::spec::{self, Map, Raw};
 use crate::yaml::Text;
 
@@ -264,6 +264,13 @@ impl Compiler<'_> {
             })
             .collect();
         let error = response.error.as_ref();
+        if response.decode == Some(Decode::Multipart) {
+            let span = response.shape.value("decode", response.span);
+            let problem = Diagnostic::new(Code::InvalidValue, span, "no response is `multipart`");
+            self.out.push(
+                problem.label("webhooks are").help("the choice is `json`, `form`, `xml`, `text`, `none`"),
+            );
+        }
         Response {
             decode: response.decode,
             classes,

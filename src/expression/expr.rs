@@ -73,6 +73,17 @@ impl Expr {
             _ => None,
         }
     }
+
+    /// What is left where a helper takes something from a text: `strip_prefix a 'literal'` the expression `a` and the
+    /// literal before it, `split a ' '` the expression `a` and nothing.
+    pub fn as_taken_from(&self) -> Option<(&Self, SmolStr)> {
+        let Self::Call(call) = self else { return None };
+        match (call.helper.name, &*call.positional) {
+            ("strip_prefix", [inner, Self::Literal(prefix)]) => Some((inner, prefix.to_text())),
+            ("split", [inner, _]) => Some((inner, SmolStr::default())),
+            _ => None,
+        }
+    }
 }
 
 fn follow(root: Root, steps: &[SmolStr], env: &Env<'_>) -> Value {

@@ -65,6 +65,8 @@ scopes! {
     Parts "parts" None;
     /// The provider's response.
     Response "response" Some(&["status", "headers", "text"]);
+    /// The event that a rule made, for its `ack`.
+    Event "event" Some(&["id", "type", "contact"]);
     /// What a call is given.
     Arg "arg" None;
 }

@@ -9,6 +9,7 @@ mod answer;
 mod as_text;
 mod calling;
 mod decode;
+mod decrypt;
 mod emit;
 mod incoming;
 mod parts;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{GENERATED, cell};
 use crate::message::{EventKind, Media};
-use crate::plan::{AttachmentMode, AttachmentParts, ContactMember, Emission, Plan, Proof, Rule};
+use crate::plan::{AttachmentMode, AttachmentParts, ContactMember, Emission, Plan, Proof, Rule, Verify};
 
 /// What stands before the table.
 const HEAD: &str = "# Mappings\n\nOne file per provider, with its tests beside it. How one is made: the [tutorial](../docs/tutorial.md); what every key says: the [reference](../docs/reference/mapping.md).\n\n**in**: what contacts send \
@@ -104,16 +104,22 @@ fn collect<'p>(rule: &'p Rule, into: &mut Vec<&'p Emission>) {
 /// What the webhooks ask for, each kind once.
 fn proofs(plan: &Plan) -> String {
     let mut kinds: Vec<&str> = Vec::new();
-    for verify in plan.webhooks.iter().flat_map(|webhook| &webhook.verify) {
-        let kind = match &verify.proof {
-            Proof::Equal(..) => "shared secret",
-            Proof::Signature(signature) => signature.algorithm.as_str(),
-        };
-        if !kinds.contains(&kind) {
-            kinds.push(kind);
-        }
-    }
+    plan.webhooks.iter().flat_map(|webhook| &webhook.verify).for_each(|verify| kinds_of(verify, &mut kinds));
     if kinds.is_empty() { "-".into() } else { kinds.join(", ") }
+}
+
+fn kinds_of(verify: &Verify, kinds: &mut Vec<&'static str>) {
+    let kind = match &verify.proof {
+        Proof::Equal(..) => "shared secret",
+        Proof::Signature(signature) => signature.algorithm.as_str(),
+        Proof::Jwt(_) => "JWT",
+        Proof::Basic(..) => "user and password",
+        Proof::Ip(_) => "address",
+        Proof::Any(some) => return some.iter().for_each(|verify| kinds_of(verify, kinds)),
+    };
+    if !kinds.contains(&kind) {
+        kinds.push(kind);
+    }
 }
 
 /// The first page of the provider's documentation; all of them follow the table.

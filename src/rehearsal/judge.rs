@@ -147,12 +147,15 @@ impl Judge<'_> {
         let bodies = [
             ("json", received.json.is_some()),
             ("form", received.form.is_some()),
+            ("xml", received.xml.is_some()),
+            ("multipart", received.multipart.is_some()),
             ("body", received.body.is_some()),
+            ("body_base64", received.body_base64.is_some()),
         ];
         if let [_, (second, _), ..] = bodies.iter().filter(|(_, given)| *given).collect::<Vec<_>>()[..] {
             let span = received.shape.key(second, received.span);
             let problem = Diagnostic::new(Code::InvalidValue, span, "a webhook has one body");
-            self.out.push(problem.label("the second").help("keep one of `json`, `form` and `body`"));
+            self.out.push(problem.label("the second").help("keep one of them"));
         }
         let rejected = case.expect.verdict.as_ref().and_then(|raw| raw.0.as_text());
         let rejected = rejected.is_some_and(|verdict| verdict.value == "rejected");

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use smol_str::SmolStr;
 
+use super::body::{body_of, raw_map};
 use super::compare::{Difference, compare};
 use super::receiving::{receive, request_of};
 use super::sending::{answers_of, message_of, send};
@@ -116,10 +117,6 @@ fn channel_value(file: Option<&TestChannel>, own: Option<&TestChannel>) -> Value
     Value::Map(merged.into())
 }
 
-fn raw_map(map: &spec::Map<Raw>) -> Value {
-    Value::map(map.0.iter().map(|(name, raw)| (name.value.clone(), raw.0.to_value())))
-}
-
 fn rehearse_webhook(stage: &Stage<'_>, given: &spec::Receive) -> Result<Value, String> {
     let (shared, mut request) = webhook_of(stage, given)?;
     if given.sign.is_some_and(|flag| flag.0) {
@@ -135,40 +132,20 @@ pub fn webhook_of(stage: &Stage<'_>, given: &spec::Receive) -> Result<(bool, Inc
         Value::Map(map) => (*map).clone(),
         _ => Map::new(),
     };
-    let (content_type, body) = match (&given.json, &given.form, &given.body) {
-        (Some(json), None, None) => ("application/json", json.0.to_value().to_json().unwrap_or_default()),
-        (None, Some(form), None) => ("application/x-www-form-urlencoded", encode_form(&raw_map(form))),
-        (None, None, Some(body)) => ("", body.value.to_string()),
-        (None, None, None) => ("", String::new()),
-        _ => return Err("a webhook has one of `json`, `form` and `body`".into()),
-    };
+    let (content_type, body) = body_of(given)?;
     let has_type = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
     if !content_type.is_empty() && !has_type {
-        headers.insert("content-type", Value::text(content_type));
+        headers.insert("content-type", Value::from(content_type));
     }
     let described = Value::map([
         ("method", Value::text(method)),
         ("path", Value::text(path.trim())),
-        ("query", raw_map(&given.query)),
+        ("query", if given.query.0.is_empty() { Value::Null } else { raw_map(&given.query) }),
         ("headers", Value::Map(headers.into())),
-        ("body", Value::from(body)),
+        ("ip", given.ip.as_ref().map_or(Value::Null, |ip| Value::Text(ip.value.clone()))),
+        ("body", Value::Bytes(body)),
     ]);
     request_of(stage, &described)
-}
-
-fn encode_form(fields: &Value) -> String {
-    let mut form = url::form_urlencoded::Serializer::new(String::new());
-    for (name, value) in fields.as_map().into_iter().flat_map(Map::iter) {
-        match value {
-            Value::List(items) => items.iter().for_each(|item| {
-                form.append_pair(name, &item.to_text());
-            }),
-            one => {
-                form.append_pair(name, &one.to_text());
-            }
-        }
-    }
-    form.finish()
 }
 
 /// Adds what the mapping asks for as a proof of who calls.
@@ -179,7 +156,7 @@ pub fn sign_webhook(stage: &Stage<'_>, shared: bool, request: &mut Incoming) -> 
     env.set(Scope::Config, stage.channel.config.clone());
     env.set(Scope::Deployment, stage.channel.deployment.clone());
     env.set(Scope::Channel, stage.channel.scope.clone());
-    sign(&route.webhook.verify, request, &mut env).map_err(|failure| failure.to_string())
+    sign(route.webhook, request, &mut env).map_err(|failure| failure.to_string())
 }
 
 fn rehearse_message(

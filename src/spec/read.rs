@@ -413,6 +413,10 @@ leaf_schema! {
     Count, "Count", {"type": "integer", "minimum": 0};
     Duration, "Duration", {"type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$"};
     Rate, "Rate", {"type": "string", "pattern": "^([0-9]+/([0-9]+)?(s|m|h)|unlimited)$"};
+    Decoding, "Decoding", {"anyOf": [
+        {"enum": ["json", "form", "xml", "multipart", "text", "none"]},
+        {"type": ["string", "object", "array"]},
+    ]};
     Docs, "Docs", {"type": ["string", "array"], "items": {"type": "string"}};
 }
 
@@ -421,6 +425,20 @@ leaf_schema! {
 pub struct Raw(pub Node);
 
 impl FromNode for Raw {
+    fn from_node(node: &Node, _: &mut Diagnostics) -> Option<Self> {
+        Some(Self(node.clone()))
+    }
+
+    fn stand_in(span: Span) -> Self {
+        Self(Node { span, kind: Kind::Null })
+    }
+}
+
+/// How a body is read, as the file has it.
+#[derive(Clone, Debug)]
+pub struct Decoding(pub Node);
+
+impl FromNode for Decoding {
     fn from_node(node: &Node, _: &mut Diagnostics) -> Option<Self> {
         Some(Self(node.clone()))
     }
