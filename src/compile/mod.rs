@@ -17,7 +17,7 @@ use smol_str::SmolStr;
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::expression::{Declared, Names, Read, Scope, Table, Value};
-use crate::plan::{ConfigField, ConfigType, Limits, Plan, Rate, Retry};
+use crate::plan::{Branch, ConfigField, ConfigType, Limits, Plan, Rate, Retry};
 use crate::spec::{self, FromNode, Map};
 use crate::yaml::{Node, Text};
 
@@ -53,6 +53,8 @@ struct Compiler<'o> {
     address: bool,
     /// What the author named, in the order of the file.
     named: Vec<Named>,
+    /// The branches of operators that were compiled.
+    branches: Vec<Branch>,
 }
 
 /// A table and the nodes that its rows come from.
@@ -104,6 +106,7 @@ impl<'o> Compiler<'o> {
             address: spec.shape.is_unread("config")
                 || spec.config.0.iter().any(|(_, item)| item.address.is_some_and(|flag| flag.0)),
             named,
+            branches: Vec::new(),
         }
     }
 
@@ -132,6 +135,7 @@ impl<'o> Compiler<'o> {
             calls,
             webhooks,
             send,
+            branches: std::mem::take(&mut self.branches),
             limits: limits(spec.limits.as_ref(), Limits::default()),
             retry: retry(spec.retry.as_ref(), Retry::default()),
         }

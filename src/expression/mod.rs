@@ -30,6 +30,6 @@ pub use problem::{Problem, ProblemKind};
 pub use query::Query;
 pub use scope::{Declared, Env, Failure, Names, Read, Scope, Turn};
 pub use table::{Pattern, Table};
-pub use template::{Choice, Each, Key, Switch, Template};
+pub use template::{Choice, Each, Key, Mark, Switch, Template};
 pub use text::Text;
 pub use value::{Map, Value};
