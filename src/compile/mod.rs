@@ -20,7 +20,7 @@ use smol_str::SmolStr;
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::expression::{Constant, Declared, Names, Read, Scope, Table, Value};
-use crate::plan::{ConfigField, ConfigType, Limits, Plan, Rate, Retry};
+use crate::plan::{Branch, ConfigField, ConfigType, Limits, Plan, Rate, Retry};
 use crate::spec::{self, FromNode, Map};
 use crate::yaml::{Node, Text};
 
@@ -58,6 +58,8 @@ struct Compiler<'o> {
     constants: Option<Vec<Constant>>,
     /// What the author named, in the order of the file.
     named: Vec<Named>,
+    /// The branches of operators that were compiled.
+    branches: Vec<Branch>,
 }
 
 /// A table and the nodes that its rows come from.
@@ -110,6 +112,7 @@ impl<'o> Compiler<'o> {
                 || spec.config.0.iter().any(|(_, item)| item.address.is_some_and(|flag| flag.0)),
             constants: Some(Vec::new()),
             named,
+            branches: Vec::new(),
         }
     }
 
@@ -139,6 +142,7 @@ impl<'o> Compiler<'o> {
             calls,
             webhooks,
             send,
+            branches: std::mem::take(&mut self.branches),
             limits: limits(spec.limits.as_ref(), Limits::default()),
             retry: retry(spec.retry.as_ref(), Retry::default()),
         }

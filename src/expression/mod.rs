@@ -34,6 +34,6 @@ pub use query::Query;
 pub use render::{Escape, Render, render_problem};
 pub use scope::{Constant, Declared, Env, Failure, Names, Read, Scope, Turn};
 pub use table::{Pattern, Table};
-pub use template::{Choice, Each, Key, Switch, Template};
+pub use template::{Choice, Each, Key, Mark, Switch, Template};
 pub use text::Text;
 pub use value::{Map, Value};

@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use smol_str::SmolStr;
 
-use crate::expression::{Env, Failure, Template, Value};
+use crate::diagnostic::Span;
+use crate::expression::{Env, Failure, Mark, Template, Value};
 
 pub use call::*;
 pub use channel::*;
@@ -50,10 +51,23 @@ pub struct Plan {
     pub webhooks: Vec<Webhook>,
     /// How a message is sent; none for a mapping that only receives.
     pub send: Option<Send>,
+    /// The branches of its operators that are written, for the coverage of tests.
+    pub branches: Vec<Branch>,
     /// How fast.
     pub limits: Limits,
     /// What happens when a request fails for now.
     pub retry: Retry,
+}
+
+/// A branch of an `$if` or `$switch`.
+#[derive(Debug)]
+pub struct Branch {
+    /// What it is: `$then`, `$else`, `case` or `$default`.
+    pub what: &'static str,
+    /// Where it stands.
+    pub span: Span,
+    /// What is reached when it is taken.
+    pub mark: Mark,
 }
 
 impl Plan {
