@@ -64,6 +64,8 @@ scopes! {
     Parts "parts" None;
     /// The provider's response.
     Response "response" Some(&["status", "headers", "text"]);
+    /// The request that is about to be signed.
+    Out "out" Some(&["method", "url", "path", "query", "body"]);
 }
 
 /// Whether anything reads a name; clones tell of the same name.

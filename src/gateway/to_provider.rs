@@ -58,7 +58,7 @@ impl ToProvider {
         // Steps that do not apply are passed over here; the next request, if there is one, waits for its turn.
         match sending.step() {
             Next::Request(_) => match serde_json::to_string(sending.progress()) {
-                Ok(progress) => Outcome::Partly { progress },
+                Ok(progress) => Outcome::Partly { progress, rest: sending.rest().map(Duration::from_millis) },
                 Err(error) => failed("mapping", format!("a step's result can't be kept: {error}")),
             },
             Next::Done(outcome) => ended(outcome, sending.progress(), &channel.channel),
@@ -81,7 +81,7 @@ fn ended(outcome: pipeline::Outcome, progress: &Progress, channel: &Channel) -> 
     let clean = |fault: Fault| Fault { message: channel.redact(&fault.message).into_owned(), ..fault };
     let progress = (progress.done > 0).then(|| serde_json::to_string(progress).ok()).flatten();
     match outcome {
-        pipeline::Outcome::Sent { ids } => Outcome::Sent { ids },
+        pipeline::Outcome::Sent { ids, rest } => Outcome::Sent { ids, rest: rest.map(Duration::from_millis) },
         pipeline::Outcome::Retry { fault, after } => {
             Outcome::Retry { after: after.map(Duration::from_millis), fault: clean(fault), progress }
         }

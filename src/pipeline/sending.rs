@@ -37,6 +37,8 @@ pub enum Outcome {
     Sent {
         /// The ids.
         ids: Vec<Vec<String>>,
+        /// How long nobody should send, in milliseconds, where the provider says.
+        rest: Option<u64>,
     },
     /// It failed for now.
     Retry {
@@ -90,7 +92,9 @@ impl Outcome {
     /// The shortest wait, in milliseconds.
     pub fn after(&self) -> Option<u64> {
         match self {
-            Self::Retry { after, .. } | Self::Throttled { after, .. } => *after,
+            Self::Retry { after, .. } | Self::Throttled { after, .. } | Self::Sent { rest: after, .. } => {
+                *after
+            }
             _ => None,
         }
     }
@@ -120,6 +124,8 @@ pub struct Sending<'p, 'w> {
     passed: usize,
     progress: Progress,
     outcome: Option<Outcome>,
+    /// How long nobody should send, by the latest response.
+    rest: Option<u64>,
     timeout: std::time::Duration,
 }
 
@@ -155,6 +161,7 @@ impl<'p, 'w> Sending<'p, 'w> {
             passed: progress.done,
             progress,
             outcome: None,
+            rest: None,
             timeout: plan.limits.timeout,
         })
     }
@@ -176,6 +183,11 @@ impl<'p, 'w> Sending<'p, 'w> {
         &self.progress
     }
 
+    /// How long nobody should send, in milliseconds, by the latest response.
+    pub fn rest(&self) -> Option<u64> {
+        self.rest
+    }
+
     /// What is to be done next.
     pub fn step(&mut self) -> Next {
         if let Some(outcome) = &self.outcome {
@@ -189,7 +201,9 @@ impl<'p, 'w> Sending<'p, 'w> {
                     let message = "nothing of this message can be sent to the provider".to_string();
                     return self.end(Outcome::Failed { fault: Fault { code: "nothing".into(), message } });
                 }
-                Ok(Prepared::End) => return self.end(Outcome::Sent { ids: self.progress.ids.clone() }),
+                Ok(Prepared::End) => {
+                    return self.end(Outcome::Sent { ids: self.progress.ids.clone(), rest: self.rest });
+                }
                 Err(outcome) => return self.end(outcome),
             }
         }
@@ -264,7 +278,8 @@ impl<'p, 'w> Sending<'p, 'w> {
         let Some(step) = self.send.steps.get(self.step) else { return };
         let (meaning, value) = interpret(&step.response, answer, &mut self.env);
         match meaning {
-            Meaning::Success { ids } => {
+            Meaning::Success { ids, rest } => {
+                self.rest = rest;
                 if let Some(slot) = step.result {
                     self.progress.results.retain(|(known, _)| *known != slot);
                     self.progress.results.push((slot, value.clone()));

@@ -5,6 +5,7 @@
 
 mod channel;
 mod receive;
+mod request;
 mod send;
 mod words;
 
@@ -16,6 +17,7 @@ use crate::expression::{Env, Failure, Template, Value};
 
 pub use channel::*;
 pub use receive::*;
+pub use request::*;
 pub use send::*;
 pub use words::*;
 
@@ -113,6 +115,8 @@ pub struct Limits {
     pub in_flight: usize,
     /// How long a response may take.
     pub timeout: Duration,
+    /// The largest file that the body of a request may hold, in bytes.
+    pub media: u64,
 }
 
 impl Default for Limits {
@@ -122,6 +126,7 @@ impl Default for Limits {
             per_contact: Rate::Unlimited,
             in_flight: 32,
             timeout: Duration::from_secs(30),
+            media: 100_000_000,
         }
     }
 }
