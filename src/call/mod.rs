@@ -25,3 +25,6 @@ pub use response::{Meaning, Response, interpret, retry_after};
 pub use scripted::{Scripted, ScriptedAnswer};
 pub use transport::{Answer, HttpTransport, Transport, TransportError, send};
 pub use upload::longest;
+
+#[cfg(test)]
+mod tests;

@@ -189,7 +189,7 @@ async fn fetch(
                 return Ok(Fetched { response, content_type, limit: file.limit });
             }
             301 | 302 | 303 | 307 | 308 => {
-                let to = header(LOCATION).ok_or_else(|| TransportError::FileRefused(said))?;
+                let to = header(LOCATION).ok_or(TransportError::FileRefused(said))?;
                 url = url.join(&to).map_err(|_| refused("it leads to a URL that is not valid"))?;
                 if !matches!(url.scheme(), "http" | "https") {
                     return Err(refused("it leads to a URL that is not http or https"));

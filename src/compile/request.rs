@@ -6,7 +6,7 @@ use smol_str::SmolStr;
 
 use super::Compiler;
 use super::send::SEND;
-use crate::diagnostic::{Code, Diagnostic, Span};
+use crate::diagnostic::{Code, Diagnostic, Span, suggest};
 use crate::expression::{Key, Names, Scope, Template, Value};
 use crate::plan::{Auth, Body, OAuth1, Quota, Request, ResetUnit, SigV4, Sign};
 use crate::spec::{self, AuthChoice, FromNode, Map, PartSpec, Raw};
@@ -80,9 +80,18 @@ impl Compiler<'_> {
     ) -> (Option<(&'n Node, Template)>, bool) {
         let Some(Raw(node)) = raw else { return (None, false) };
         let entries = node.as_map().unwrap_or_default();
-        let Some(only) = entries.iter().find(|entry| entry.key.value == "$only") else {
+        let meant = |entry: &&Entry| {
+            entry.key.value.starts_with('$') && suggest(&entry.key.value, ["$only"]).is_some()
+        };
+        let exact = entries.iter().find(|entry| entry.key.value == "$only");
+        let Some(only) = exact.or_else(|| entries.iter().find(meant)) else {
             return (Some((node, self.map_value(node, what, names))), false);
         };
+        if exact.is_none() {
+            let message = format!("there is no operator `{}`", only.key.value);
+            let problem = Diagnostic::new(Code::UnknownOperator, only.key.span, message);
+            self.out.push(problem.label("unknown operator").did_you_mean(&only.key.value, ["$only"]));
+        }
         for entry in entries.iter().filter(|entry| !std::ptr::eq(*entry, only)) {
             let message = format!("`{}` can't stand beside `$only`", entry.key.value);
             let problem = Diagnostic::new(Code::UnknownOperator, entry.key.span, message).label("not here");

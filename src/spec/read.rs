@@ -129,9 +129,9 @@ impl<'n> Members<'n> {
     }
 }
 
-/// A doc comment as the end of a sentence.
+/// The first sentence of a doc comment, as the end of a sentence.
 fn lower_first(about: &str) -> String {
-    let about = about.trim().trim_end_matches('.');
+    let about = about.trim().split(". ").next().unwrap_or_default().trim_end_matches('.');
     let mut chars = about.chars();
     let first = chars.next();
     if chars.clone().next().is_some_and(char::is_uppercase) {
