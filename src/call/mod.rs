@@ -4,7 +4,9 @@
 //! [`HttpTransport`], the home of `reqwest`; [`Scripted`] answers from a script, for tests and dry runs.
 
 mod body;
+mod cache;
 mod decode;
+mod duration;
 mod guard;
 mod oauth1;
 mod pairs;
@@ -19,6 +21,8 @@ mod upload;
 mod url;
 
 pub use body::{File, Part, PartContent, Payload, Shown};
+pub use cache::{Cached, CallCache, Claim, Lookup};
+pub use duration::millis_of;
 pub use guard::NetworkPolicy;
 pub use request::{Outgoing, build};
 pub use response::{Meaning, Response, interpret, retry_after};

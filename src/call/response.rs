@@ -8,6 +8,7 @@ use bytes::Bytes;
 use smol_str::SmolStr;
 
 use super::decode::{decode, text};
+use super::duration::millis_of;
 use super::transport::TransportError;
 use crate::expression::{Env, Failure, Map, Scope, Value};
 use crate::message::Fault;
@@ -32,7 +33,7 @@ impl Response {
 }
 
 /// What a response means.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Meaning {
     /// The provider took it.
     Success {
@@ -65,9 +66,21 @@ pub enum Meaning {
         /// Why.
         fault: Fault,
     },
+    /// A cached value that the request used is no good any more.
+    Reauth {
+        /// What the provider said.
+        fault: Fault,
+    },
+    /// The request is to be made once more.
+    Redo {
+        /// What the provider said.
+        fault: Fault,
+        /// Other values for names of the step, by slot.
+        with: Vec<(usize, Value)>,
+    },
 }
 
-/// Interprets a response; gives its decoded body too.
+/// Interprets a response; gives what it returns too: the decoded body, unless the mapping says something else.
 pub fn interpret(
     rules: &plan::Response,
     answer: Result<Response, TransportError>,
@@ -109,7 +122,17 @@ pub fn interpret(
             None => Meaning::Fail { fault },
         }
     });
-    (meaning, decoded)
+    match (&rules.returns, &meaning) {
+        (Some(template), Meaning::Success { .. }) => match template.eval(env) {
+            Ok(value) => (meaning, value),
+            // The provider did what was asked, but the mapping does not understand what it said.
+            Err(failure) => {
+                let message = format!("the response: {failure}");
+                (Meaning::Fail { fault: Fault { code: "mapping".into(), message } }, decoded)
+            }
+        },
+        _ => (meaning, decoded),
+    }
 }
 
 fn judge(
@@ -138,6 +161,12 @@ fn judge(
         Some(plan::Meaning::Retry) => Meaning::Retry { fault, after },
         Some(plan::Meaning::Fail) => Meaning::Fail { fault },
         Some(plan::Meaning::OptOut) => Meaning::OptOut { fault },
+        Some(plan::Meaning::Reauth) => Meaning::Reauth { fault },
+        Some(plan::Meaning::Redo) => {
+            let overrides = class.map(|class| class.with.as_slice()).unwrap_or_default();
+            let with = overrides.iter().map(|(slot, value)| Ok((*slot, value.eval(env)?)));
+            Meaning::Redo { fault, with: with.collect::<Result<_, Failure>>()? }
+        }
         None if (200..300).contains(&response.status)
             && rules.ok.as_ref().map_or(Ok(true), |ok| ok.holds(env))? =>
         {
@@ -192,22 +221,9 @@ fn fault(
     Ok(Fault { code: code.map_or_else(|| response.status.to_string(), String::from), message })
 }
 
-/// `30s`, `500ms` or a number of seconds, in milliseconds.
+/// How long a class says to wait, at most a day, in milliseconds.
 fn wait(value: &Value) -> Option<u64> {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // between 0 and a day
-    let seconds = |number: f64| (0.0..=86_400.0).contains(&number).then_some((number * 1000.0) as u64);
-    let text = value.to_text();
-    let text = text.trim();
-    let (number, factor) = if let Some(number) = text.strip_suffix("ms") {
-        (number, 0.001)
-    } else if let Some(number) = text.strip_suffix('s') {
-        (number, 1.0)
-    } else if let Some(number) = text.strip_suffix('m') {
-        (number, 60.0)
-    } else {
-        (text, 1.0)
-    };
-    number.trim().parse::<f64>().ok().and_then(|number| seconds(number * factor))
+    millis_of(value).filter(|millis| *millis <= 86_400_000)
 }
 
 /// How long `Retry-After` says to wait, in milliseconds: a number of seconds, or a date (RFC 9110, 10.2.3). Some
@@ -261,7 +277,7 @@ mod tests {
             &mut Vec::new(),
         );
         let when = Condition::Truth(Template::Text(when));
-        let class = plan::Class { when, meaning: plan::Meaning::Fail, after: None };
+        let class = plan::Class { when, meaning: plan::Meaning::Fail, after: None, with: Vec::new() };
         let rules = plan::Response { classes: vec![class], ..plan::Response::default() };
         let response = answer.map(|status| Response { status, ..Response::default() });
         interpret(&rules, response, &mut Env::new(&world)).0

@@ -2,11 +2,11 @@
 
 use super::Compiler;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::expression::{Names, Scope};
+use crate::expression::{Names, Scope, Template};
 use crate::message::Media;
 use crate::plan::{
-    AttachmentMode, Caption, Carrier, Class, MediaKind, Mode, Overflow, Parts, Response, Send, Step,
-    StepEach, Unit,
+    AttachmentMode, Caption, Carrier, Class, Exchange, Meaning, MediaKind, Mode, Overflow, Parts, Response,
+    Send, Step, StepEach, Unit,
 };
 use crate::spec::{self, Raw};
 use crate::yaml::Text;
@@ -14,7 +14,10 @@ use crate::yaml::Text;
 /// What every request can see.
 pub(super) const SEND: &[Scope] =
     &[Scope::Config, Scope::Deployment, Scope::Channel, Scope::Message, Scope::Contact];
-const RESPONSE: &[Scope] = &[Scope::It, Scope::Root, Scope::Response];
+pub(super) const RESPONSE: &[Scope] = &[Scope::It, Scope::Root, Scope::Response];
+
+/// Why a response can ask for no call.
+pub(super) const NO_CALLS: &str = "what a response means is decided from the response alone";
 
 impl Compiler<'_> {
     pub(super) fn send(&mut self, spec: &spec::Mapping, send: &spec::Send) -> Option<Send> {
@@ -138,15 +141,51 @@ impl Compiler<'_> {
             when,
             lets,
             require: self.optional_condition(step.require.as_ref(), &names),
-            request: self.request(http, &step.request, &names),
-            response: match &step.response {
-                Some(response) => self.response(response, &in_response),
-                None => Response { quota: self.quota.clone(), ..Response::default() },
+            exchange: Exchange {
+                request: self.request(http, &step.request, &names),
+                response: self.response_or_default(step.response.as_ref(), &in_response),
+                repeat: step.repeat.as_ref().map(|repeat| self.repeat(repeat, &in_response)),
             },
         }
     }
 
-    fn response(&mut self, response: &spec::Response, names: &Names) -> Response {
+    /// The other values that a request is made with once more.
+    fn overrides(&mut self, class: &spec::Class, names: &Names) -> Vec<(usize, Template)> {
+        if class.r#as != Meaning::Redo && !class.with.0.is_empty() {
+            let span = class.shape.key("with", class.span);
+            let problem = Diagnostic::new(Code::UnknownKey, span, "`with` is for `as: redo` alone");
+            self.out.push(problem.label("not known here"));
+        }
+        let mut overrides = Vec::new();
+        for (name, raw) in &class.with.0 {
+            let value = self.value(&raw.0, names);
+            match names.slot(&name.value) {
+                Some(slot) => overrides.push((slot, value)),
+                None => {
+                    let message = format!("the step has no `let` name `{}`", name.value);
+                    let problem =
+                        Diagnostic::new(Code::UnknownName, name.span, message).label("unknown name");
+                    self.out.push(problem.did_you_mean(&name.value, names.locals()));
+                }
+            }
+        }
+        overrides
+    }
+
+    /// What a response means, where the file need not say.
+    pub(super) fn response_or_default(
+        &mut self,
+        response: Option<&spec::Response>,
+        names: &Names,
+    ) -> Response {
+        match response {
+            Some(response) => self.response(response, names),
+            None => Response { quota: self.quota.clone(), ..Response::default() },
+        }
+    }
+
+    pub(super) fn response(&mut self, response: &spec::Response, names: &Names) -> Response {
+        let names = &names.without_calls(NO_CALLS);
         let classes = response
             .classify
             .iter()
@@ -154,6 +193,7 @@ impl Compiler<'_> {
                 when: self.condition(&class.when.0, names),
                 meaning: class.r#as,
                 after: class.after.as_ref().map(|raw| self.value(&raw.0, names)),
+                with: self.overrides(class, names),
             })
             .collect();
         let error = response.error.as_ref();
@@ -162,6 +202,7 @@ impl Compiler<'_> {
             classes,
             ok: self.optional_condition(response.ok.as_ref(), names),
             id: response.id.as_ref().map(|raw| self.value(&raw.0, names)),
+            returns: response.r#return.as_ref().map(|raw| self.value(&raw.0, names)),
             error_code: error.and_then(|error| error.code.as_ref()).map(|raw| self.value(&raw.0, names)),
             error_message: error
                 .and_then(|error| error.message.as_ref())

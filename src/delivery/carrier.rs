@@ -18,9 +18,10 @@ pub enum Outcome {
         /// How long the other side wants to be left alone, from its answer on; the whole lane rests.
         rest: Option<Duration>,
     },
-    /// A request of several succeeded: the next one is due at once, with its own place in the rate. No attempt is
-    /// counted.
+    /// A request of several succeeded: the next one has its own place in the rate. No attempt is counted.
     Partly {
+        /// When the next one is due; zero is at once.
+        after: Duration,
         /// Small JSON about what is sent already; comes back with the next attempt.
         progress: String,
         /// See [`Outcome::Sent`].

@@ -39,17 +39,17 @@ pub fn judge(
         Outcome::Sent { ids, rest } => Judgement { rest, ..ended(Ending::Sent { ids }) },
         Outcome::Failed { fault } => ended(Ending::Failed { fault }),
         Outcome::OptOut { fault } => Judgement { opted_out: true, ..ended(Ending::Failed { fault }) },
-        Outcome::Partly { progress, rest } => {
-            let until = later(now, rest.unwrap_or_default());
+        Outcome::Partly { progress, after, rest } => {
+            let wait = after.max(rest.unwrap_or_default());
             Judgement {
                 attempts: delivery.attempts,
-                again_after: Some(rest.unwrap_or_default()),
+                again_after: Some(wait),
                 rest,
                 ..ended(Ending::Retry {
-                    not_before: until,
+                    not_before: later(now, wait),
                     error: String::new(),
                     progress: Some(progress),
-                    pause_lane: rest.map(|_| until),
+                    pause_lane: rest.map(|rest| later(now, rest)),
                 })
             }
         }
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_part_that_was_sent_is_no_attempt_and_the_next_is_due_at_once() {
-        let it = judged(Outcome::Partly { progress: "1".into(), rest: None }, 1000);
+        let it = judged(Outcome::Partly { progress: "1".into(), after: Duration::ZERO, rest: None }, 1000);
         assert_eq!((it.attempts, it.again_after, it.rest), (0, Some(Duration::ZERO), None));
         assert!(matches!(it.ending, Ending::Retry { not_before: 1000, progress: Some(_), .. }));
     }
@@ -136,7 +136,7 @@ mod tests {
         let rest = Some(Duration::from_secs(7));
         let it = judged(Outcome::Sent { ids: Vec::new(), rest }, 1000);
         assert_eq!((it.ending, it.rest, it.again_after), (Ending::Sent { ids: Vec::new() }, rest, None));
-        let it = judged(Outcome::Partly { progress: "1".into(), rest }, 1000);
+        let it = judged(Outcome::Partly { progress: "1".into(), after: Duration::ZERO, rest }, 1000);
         assert_eq!((it.attempts, it.rest, it.again_after), (0, rest, rest));
         assert!(matches!(it.ending, Ending::Retry { not_before: 8000, pause_lane: Some(8000), .. }));
     }

@@ -509,6 +509,60 @@ codes! {
     /// platform: {token: {env: SUPPORT_TOKEN}}
     /// ```
     "P0029" "literal-secret" LiteralSecret Error;
+
+    /// A value asks for a call that the mapping does not have.
+    ///
+    /// Wrong:
+    /// ```yaml
+    /// calls:
+    ///   token: {request: {url: "https://a.example/token"}}
+    /// http: {auth: {bearer: {$call: tokn}}}
+    /// ```
+    /// Right:
+    /// ```yaml
+    /// calls:
+    ///   token: {request: {url: "https://a.example/token"}}
+    /// http: {auth: {bearer: {$call: token}}}
+    /// ```
+    "P0030" "unknown-call" UnknownCall Error;
+
+    /// A call stands where none can be made.
+    ///
+    /// A webhook is verified, its events are told apart and the answer goes out without asking anybody; what a
+    /// response means is decided from the response alone. Calls can give texts, attachments, and what is known of a
+    /// contact but its id, and everything in requests.
+    ///
+    /// Wrong:
+    /// ```yaml
+    /// calls:
+    ///   token: {request: {url: "https://a.example/token"}, response: {return: {$call: other}}}
+    ///   other: {request: {url: "https://a.example/other"}}
+    /// ```
+    /// Right:
+    /// ```yaml
+    /// calls:
+    ///   token:
+    ///     steps:
+    ///       - {id: first, request: {url: "https://a.example/token"}}
+    ///       - {compute: {$call: other, code: "{{first.code}}"}}
+    ///   other: {request: {url: "https://a.example/other", query: {code: "{{arg.code}}"}}}
+    /// ```
+    "P0031" "no-call-here" NoCallHere Error;
+
+    /// A call needs its own value.
+    ///
+    /// Wrong:
+    /// ```yaml
+    /// calls:
+    ///   token: {request: {url: "https://a.example/token", query: {old: {$call: token}}}}
+    /// ```
+    /// Right:
+    /// ```yaml
+    /// calls:
+    ///   token: {request: {url: "https://a.example/token", query: {key: "{{config.key}}"}}}
+    /// config: {key: {secret: true}}
+    /// ```
+    "P0032" "circular-call" CircularCall Error;
 }
 
 impl Code {

@@ -4,6 +4,7 @@
 //! a problem names the range of that text.
 
 mod address;
+mod call;
 mod condition;
 mod expr;
 mod helper;
@@ -17,6 +18,7 @@ mod template;
 mod text;
 mod value;
 
+pub use call::{Answers, Call, Known, Wanted};
 pub use condition::{Bounds, Condition, Test};
 pub use expr::{Expr, Root};
 pub use helper::{Helper, all as helpers};

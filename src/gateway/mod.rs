@@ -20,7 +20,7 @@ use smol_str::SmolStr;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::call::{HttpTransport, Transport, TransportError};
+use crate::call::{CallCache, HttpTransport, Transport, TransportError};
 use crate::delivery::{ByDirection, Engine, LaneSettings, LaneStats, Parts, Rate, RetryPolicy};
 use crate::load::{ChannelSettings, Settings};
 use crate::pipeline::Directory;
@@ -93,6 +93,7 @@ pub struct Gateway {
     channels: Arc<Channels>,
     store: Arc<dyn Store>,
     engine: Engine,
+    calls: Arc<CallCache>,
     world: World,
     public_url: String,
     stop: watch::Sender<bool>,
@@ -119,13 +120,19 @@ impl Gateway {
             store::open(&settings.store, &store::Options { retention, ..store::Options::default() }, feed)?;
         let public_url = settings.public_url.clone();
         let channels = Arc::new(Channels::new(settings));
+        let calls = Arc::new(CallCache::default());
         let carrier = ByDirection {
             inbound: Arc::new(to_platform::ToPlatform::new(
                 channels.clone(),
                 transport.clone(),
                 world.clone(),
             )),
-            outbound: Arc::new(to_provider::ToProvider::new(channels.clone(), transport, world.clone())),
+            outbound: Arc::new(to_provider::ToProvider::new(
+                channels.clone(),
+                transport,
+                calls.clone(),
+                world.clone(),
+            )),
         };
         let lanes = channels.clone();
         let engine = Engine::start(Parts {
@@ -137,7 +144,7 @@ impl Gateway {
         });
         let (stop, stopped) = watch::channel(false);
         let purging = Mutex::new(Some(tokio::spawn(purge(store.clone(), world.clone(), stopped))));
-        Ok(Self { channels, store, engine, world, public_url, stop, purging })
+        Ok(Self { channels, store, engine, calls, world, public_url, stop, purging })
     }
 
     /// The store.

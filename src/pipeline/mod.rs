@@ -6,6 +6,7 @@
 //! outcome.
 
 mod answer;
+mod calling;
 mod decode;
 mod emit;
 mod incoming;

@@ -3,6 +3,7 @@
 //! Invariant: nothing in here is text that is parsed later, and no `Option` stands for a default. A plan is
 //! immutable and shared.
 
+mod call;
 mod channel;
 mod receive;
 mod request;
@@ -15,6 +16,7 @@ use smol_str::SmolStr;
 
 use crate::expression::{Env, Failure, Template, Value};
 
+pub use call::*;
 pub use channel::*;
 pub use receive::*;
 pub use request::*;
@@ -34,6 +36,8 @@ pub struct Plan {
     pub config: Vec<ConfigField>,
     /// What the installation supplies.
     pub deployment: Vec<ConfigField>,
+    /// The calls that values may ask for; those that stand for a kind of `auth` come last.
+    pub calls: Vec<Call>,
     /// The webhooks.
     pub webhooks: Vec<Webhook>,
     /// How a message is sent; none for a mapping that only receives.
@@ -82,9 +86,18 @@ pub struct Lets {
 impl Lets {
     /// Gives every name its value.
     pub fn bind(&self, env: &mut Env<'_>) -> Result<(), Failure> {
+        self.bind_with(env, &[])
+    }
+
+    /// The same where other values stand in for some, by slot.
+    pub fn bind_with(&self, env: &mut Env<'_>, others: &[(usize, Value)]) -> Result<(), Failure> {
         for (index, template) in self.values.iter().enumerate() {
-            let value = template.eval(env)?;
-            env.set_local(self.base + index, value);
+            let slot = self.base + index;
+            let value = match others.iter().find(|(other, _)| *other == slot) {
+                Some((_, value)) => value.clone(),
+                None => template.eval(env)?,
+            };
+            env.set_local(slot, value);
         }
         Ok(())
     }

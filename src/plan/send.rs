@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-use super::Lets;
-use super::request::Request;
 use super::words::{AttachmentMode, Decode, Meaning, Mode, Overflow, ResetUnit, Unit};
+use super::{Exchange, Lets};
 use crate::expression::{Condition, Template};
 use crate::message::Media;
 
@@ -68,10 +67,8 @@ pub struct Step {
     pub lets: Lets,
     /// What must hold, or the message fails.
     pub require: Option<Condition>,
-    /// The request.
-    pub request: Request,
-    /// What its response means.
-    pub response: Response,
+    /// The request and what its response means.
+    pub exchange: Exchange,
 }
 
 /// How often a step runs.
@@ -96,6 +93,8 @@ pub struct Response {
     pub ok: Option<Condition>,
     /// The provider's id, or ids.
     pub id: Option<Template>,
+    /// What a call gives, or what later steps see; none is the decoded body.
+    pub returns: Option<Template>,
     /// The provider's error code.
     pub error_code: Option<Template>,
     /// The provider's error message.
@@ -124,4 +123,6 @@ pub struct Class {
     pub meaning: Meaning,
     /// How long to wait: text such as `30s`, or a number of seconds.
     pub after: Option<Template>,
+    /// For [`Meaning::Redo`]: other values for names of the step, by slot.
+    pub with: Vec<(usize, Template)>,
 }

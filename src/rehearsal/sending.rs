@@ -11,19 +11,23 @@ use crate::call::{
 };
 use crate::expression::{Map, Value};
 use crate::message::{Contact, Content, Event, EventKind, Fault, IdOwner, Outbound, Status};
-use crate::pipeline::{Next, Outcome, Progress, Sending};
+use crate::pipeline::{Next, Outcome, Progress};
 use crate::platform::{read_message, request_body};
 
 /// Sends a message to a scripted provider; gives what `dry-run --format json` shows.
 pub fn send(stage: &Stage<'_>, message: &Outbound, provider: &Scripted) -> Value {
-    let mut sending =
-        match Sending::new(stage.plan, &stage.channel, message, Progress::default(), &stage.world) {
-            Ok(sending) => sending,
-            Err(failure) => return broken(stage, message, failure.0),
-        };
+    let mut sending = match stage.sending(message, Progress::default()) {
+        Ok(sending) => sending,
+        Err(failure) => return broken(stage, message, failure.0),
+    };
     loop {
         match sending.step() {
             Next::Request(request) => sending.answer(provider.answer(&request)),
+            Next::Wait(key) => return broken(stage, message, format!("nobody makes the call {key}")),
+            Next::Done(Outcome::Later { .. }) => match stage.sending(message, sending.progress()) {
+                Ok(next) => sending = next,
+                Err(failure) => return broken(stage, message, failure.0),
+            },
             Next::Done(outcome) => return result(stage, message, &provider.requests(), &outcome),
         }
     }
@@ -31,24 +35,32 @@ pub fn send(stage: &Stage<'_>, message: &Outbound, provider: &Scripted) -> Value
 
 /// The parts that a message is cut into; why not, where it can't be.
 pub fn parts(stage: &Stage<'_>, message: &Outbound) -> Result<Value, String> {
-    Sending::new(stage.plan, &stage.channel, message, Progress::default(), &stage.world)
-        .map(|sending| sending.parts().clone())
+    stage
+        .sending(message, Progress::default())
+        .and_then(|mut sending| sending.parts().cloned())
         .map_err(|failure| failure.0)
 }
 
 /// Sends a message for real.
 pub async fn send_live(stage: &Stage<'_>, message: &Outbound, transport: &dyn Transport) -> Value {
     let mut requests = Vec::new();
-    let mut sending =
-        match Sending::new(stage.plan, &stage.channel, message, Progress::default(), &stage.world) {
-            Ok(sending) => sending,
-            Err(failure) => return broken(stage, message, failure.0),
-        };
+    let mut sending = match stage.sending(message, Progress::default()) {
+        Ok(sending) => sending,
+        Err(failure) => return broken(stage, message, failure.0),
+    };
     loop {
         match sending.step() {
             Next::Request(request) => {
                 sending.answer(call::send(transport, &request).await);
                 requests.push(*request);
+            }
+            Next::Wait(key) => return broken(stage, message, format!("nobody makes the call {key}")),
+            Next::Done(Outcome::Later { after }) => {
+                tokio::time::sleep(std::time::Duration::from_millis(after)).await;
+                match stage.sending(message, sending.progress()) {
+                    Ok(next) => sending = next,
+                    Err(failure) => return broken(stage, message, failure.0),
+                }
             }
             Next::Done(outcome) => return result(stage, message, &requests, &outcome),
         }

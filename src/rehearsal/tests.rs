@@ -7,7 +7,7 @@ use crate::call::{Response, Scripted};
 use crate::compile;
 use crate::diagnostic::{self, Diagnostics, Sources};
 use crate::expression::Value;
-use crate::pipeline::{Next, Outcome, Progress, Received, Sending, Site, find_route};
+use crate::pipeline::{Next, Outcome, Progress, Received, Site, find_route};
 use crate::plan::Plan;
 use crate::yaml;
 
@@ -123,8 +123,9 @@ fn an_attempt_goes_on_behind_what_was_sent() {
     let mut bodies = Vec::new();
     // One request in each attempt, as the gateway does it.
     let outcome = loop {
-        let mut sending = Sending::new(&plan, &stage.channel, &message, progress, &stage.world).unwrap();
+        let mut sending = stage.sending(&message, progress).unwrap();
         match sending.step() {
+            Next::Wait(key) => panic!("nobody makes the call {key}"),
             Next::Done(outcome) => break outcome,
             Next::Request(request) => {
                 bodies.push(String::from_utf8_lossy(&request.body.bytes().unwrap()).into_owned());
@@ -132,7 +133,7 @@ fn an_attempt_goes_on_behind_what_was_sent() {
                 sending.answer(Ok(Response { status: 200, headers: vec![], body: body.into() }));
             }
         }
-        let kept = serde_json::to_string(sending.progress()).unwrap();
+        let kept = serde_json::to_string(&sending.progress()).unwrap();
         progress = serde_json::from_str(&kept).unwrap();
     };
     let body = |text: &str| format!(r#"{{"t":"{text}","s":7}}"#);
