@@ -21,6 +21,6 @@ pub use answer::Reply;
 pub use incoming::Incoming;
 pub use receive::{Directory, NoRoute, Received, Route, Routed, Site, Verdict, find_route, receive};
 pub use sending::{Next, Outcome, Progress, Sending};
-pub use split::{size, split};
+pub use split::{Size, size, split};
 pub use trace::Trace;
 pub use verify::sign;

@@ -17,4 +17,5 @@ mod receipts;
 mod refusals;
 mod restart;
 mod sandbox;
+mod signing;
 mod store_trouble;
