@@ -45,6 +45,8 @@ fn is_absolute(value: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::expression::{Env, Names, Scope, Template, Value, parse_template};
+    use crate::world::World;
 
     fn encoded(before: &str, value: &'static str) -> String {
         String::from_utf8(encode(before.as_bytes(), Bytes::from_static(value.as_bytes())).to_vec()).unwrap()
@@ -66,6 +68,35 @@ mod tests {
     #[test]
     fn behind_a_question_mark_it_is_the_value_of_a_parameter() {
         assert_eq!(encoded("send?to=", "+61 &x=1/2"), "%2B61%20%26x%3D1%2F2");
+    }
+
+    /// The URL that a template makes of `message`, through an operator or not.
+    fn made(template: &str, message: &str) -> String {
+        let names = Names::of(&[Scope::Message]);
+        let mut problems = Vec::new();
+        let text = parse_template(template, &names, &mut problems);
+        assert!(problems.is_empty(), "{problems:?}");
+        let template = match text.lone() {
+            Some(expr) => Template::Expression(expr.clone()),
+            None => Template::Text(text),
+        };
+        let template = Template::First([Template::Literal(Value::Null), template].into()).into_address();
+        let world = World::fixed(0, 0);
+        let mut env = Env::new(&world);
+        env.set(Scope::Message, Value::map([("text", Value::text(message))]));
+        template.eval(&mut env).unwrap().to_text().into()
+    }
+
+    #[test]
+    fn every_value_of_a_url_is_encoded_for_its_place() {
+        assert_eq!(made("a/{{message.text}}?b={{message.text}}", "x/y z"), "a/x/y%20z?b=x%2Fy%20z");
+        assert_eq!(made("{{#if message.text}}a?{{/if}}b={{message.text}}", "&"), "a?b=%26");
+    }
+
+    #[test]
+    fn a_value_that_is_all_of_it_and_what_is_encoded_already_stay() {
+        assert_eq!(made("{{message.text}}", "next?page=2&x=ü"), "next?page=2&x=ü");
+        assert_eq!(made("a/{{url_encode message.text}}", "b/c"), "a/b%2Fc");
     }
 
     #[test]
