@@ -6,15 +6,6 @@ use crate::plan::Decode;
 use crate::wire::form::{self, Charset};
 use crate::wire::{parameter, xml};
 
-/// How a body is read.
-enum How {
-    Json,
-    Form,
-    Xml,
-    Text,
-    Nothing,
-}
-
 /// The body as text, in the charset that its Content-Type names; UTF-8 unless it names one that is known.
 pub(super) fn text(response: &Response) -> String {
     let charset = charset(response);
@@ -28,40 +19,35 @@ pub(super) fn text(response: &Response) -> String {
 /// The tree of a body: as the mapping says, else by the Content-Type, else by how it begins. What can't be decoded is
 /// null, and `response.text` has it.
 pub(super) fn decode(how: Option<Decode>, response: &Response, text: &str) -> Value {
-    let how = match how {
-        Some(Decode::Json) => How::Json,
-        Some(Decode::Form) => How::Form,
-        Some(Decode::Text) => How::Text,
-        Some(Decode::None) => How::Nothing,
-        None => guess(response, text),
-    };
+    let how = how.unwrap_or_else(|| guess(response, text));
     let charset = charset(response);
     match how {
-        How::Json => Value::from_json(response.body.trim_ascii())
+        Decode::Json => Value::from_json(response.body.trim_ascii())
             .or_else(|_| Value::from_json(text.trim().as_bytes()))
             .unwrap_or_default(),
-        How::Form => Value::Map(form::read(response.body.trim_ascii(), Charset::of(&charset)).into()),
-        How::Xml => xml::read(&response.body, &charset, &[]).unwrap_or_default(),
-        How::Text => Value::text(text),
-        How::Nothing => Value::Null,
+        Decode::Form => Value::Map(form::read(response.body.trim_ascii(), Charset::of(&charset)).into()),
+        Decode::Xml => xml::read(&response.body, &charset, &[]).unwrap_or_default(),
+        Decode::Text => Value::text(text),
+        // The compiler lets no response be multipart.
+        Decode::Multipart | Decode::None => Value::Null,
     }
 }
 
-fn guess(response: &Response, text: &str) -> How {
+fn guess(response: &Response, text: &str) -> Decode {
     let content_type = content_type(response).to_ascii_lowercase();
     let kind = content_type.split(';').next().unwrap_or_default().trim();
     let start = text.trim_start();
     if kind.contains("json") || start.starts_with(['{', '[']) {
-        How::Json
+        Decode::Json
     } else if kind == "application/x-www-form-urlencoded" {
-        How::Form
+        Decode::Form
     } else if matches!(kind, "application/xml" | "text/xml")
         || kind.ends_with("+xml")
         || start.starts_with("<?xml")
     {
-        How::Xml
+        Decode::Xml
     } else {
-        How::Text
+        Decode::Text
     }
 }
 

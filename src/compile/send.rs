@@ -5,8 +5,8 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::expression::{Names, Scope, Template};
 use crate::message::Media;
 use crate::plan::{
-    AttachmentMode, Caption, Carrier, Class, Exchange, Meaning, MediaKind, Mode, Overflow, Parts, Response,
-    Send, Step, StepEach, Unit,
+    AttachmentMode, Caption, Carrier, Class, Decode, Exchange, Meaning, MediaKind, Mode, Overflow, Parts,
+    Response, Send, Step, StepEach, Unit,
 };
 use crate::spec::{self, Raw};
 use crate::yaml::Text;
@@ -197,6 +197,13 @@ impl Compiler<'_> {
             })
             .collect();
         let error = response.error.as_ref();
+        if response.decode == Some(Decode::Multipart) {
+            let span = response.shape.value("decode", response.span);
+            let problem = Diagnostic::new(Code::InvalidValue, span, "no response is `multipart`");
+            self.out.push(
+                problem.label("webhooks are").help("the choice is `json`, `form`, `xml`, `text`, `none`"),
+            );
+        }
         Response {
             decode: response.decode,
             classes,

@@ -3,6 +3,7 @@
 use super::incoming::Incoming;
 use crate::expression::{Map, Value};
 use crate::plan::Decode;
+use crate::wire::{multipart, parameter, xml};
 
 /// The deepest nesting of JSON that `serde_json` reads is 128 levels; more is an error, not a crash.
 pub(super) fn decode(how: Option<Decode>, request: &Incoming) -> Result<Value, String> {
@@ -15,12 +16,28 @@ pub(super) fn decode(how: Option<Decode>, request: &Incoming) -> Result<Value, S
             Value::from_json(body).map_err(|error| format!("the body is not JSON: {error}"))
         }
         Decode::Form => Ok(Value::Map(merged(&request.query(), request.form()).into())),
+        Decode::Xml => {
+            let charset = parameter(content_type(request), "charset").unwrap_or_default();
+            xml::read(&request.body, &charset, &[])
+                .map_err(|problem| format!("the body is not XML: {problem}"))
+        }
+        Decode::Multipart => {
+            let parts = multipart::boundary_of(content_type(request))
+                .and_then(|boundary| multipart::read(&request.body, &boundary))
+                .map_err(|problem| format!("the body {problem}"))?;
+            Ok(Value::Map(merged(&request.query(), multipart::fields(parts)).into()))
+        }
         Decode::Text => match std::str::from_utf8(&request.body) {
             Ok(text) => Ok(Value::text(text)),
             Err(_) => Err("the body is not UTF-8".into()),
         },
         Decode::None => Ok(Value::Null),
     }
+}
+
+fn content_type(request: &Incoming) -> &str {
+    let header = request.headers.iter().find(|(name, _)| name == "content-type");
+    header.map_or("", |(_, value)| value.as_str())
 }
 
 /// By the Content-Type; without one, by how the body begins.

@@ -81,6 +81,10 @@ words! {
         Json = "json",
         /// As a form, together with the query.
         Form = "form",
+        /// As XML.
+        Xml = "xml",
+        /// As the fields and files of `multipart/form-data`, together with the query.
+        Multipart = "multipart",
         /// As text.
         Text = "text",
         /// Not at all.
