@@ -9,6 +9,7 @@ mod installation;
 mod mapping;
 mod read;
 mod request;
+mod schema;
 mod test;
 
 pub use installation::{Channel, ChannelLimits, Installation, Network, Platform, Server};
@@ -16,4 +17,5 @@ pub use mapping::*;
 pub(crate) use read::unknown_keys;
 pub use read::{Count, Docs, Duration, Flag, FromNode, Map, Rate, Raw, Shape, Size};
 pub use request::{Auth, AuthChoice, BodySpec, FileSpec, OAuth1, PartSpec, Request, SigV4, Sign};
+pub use schema::{FileKind, schema};
 pub use test::{Answer as ScriptedAnswer, Expect, MappingTests, Receive, SendCase, TestCase, TestChannel};
