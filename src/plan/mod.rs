@@ -5,11 +5,12 @@
 
 mod call;
 mod channel;
-mod parts;
 mod decoding;
 mod network;
+mod parts;
 mod proof;
 mod receive;
+mod request;
 mod send;
 mod words;
 
@@ -22,11 +23,12 @@ use crate::expression::{Env, Failure, Mark, Template, Value};
 
 pub use call::*;
 pub use channel::*;
-pub use parts::*;
 pub use decoding::*;
 pub use network::Network;
+pub use parts::*;
 pub use proof::*;
 pub use receive::*;
+pub use request::*;
 pub use send::*;
 pub use words::*;
 
@@ -150,6 +152,8 @@ pub struct Limits {
     pub in_flight: usize,
     /// How long a response may take.
     pub timeout: Duration,
+    /// The largest file that the body of a request may hold, in bytes.
+    pub media: u64,
 }
 
 impl Default for Limits {
@@ -159,6 +163,7 @@ impl Default for Limits {
             per_contact: Rate::Unlimited,
             in_flight: 32,
             timeout: Duration::from_secs(30),
+            media: 100_000_000,
         }
     }
 }
