@@ -61,9 +61,21 @@ pub enum Meaning {
         /// Why.
         fault: Fault,
     },
+    /// A cached value that the request used is no good any more.
+    Reauth {
+        /// What the provider said.
+        fault: Fault,
+    },
+    /// The request is to be made once more.
+    Redo {
+        /// What the provider said.
+        fault: Fault,
+        /// Other values for names of the step, by slot.
+        with: Vec<(usize, Value)>,
+    },
 }
 
-/// Interprets a response; gives its decoded body too.
+/// Interprets a response; gives what it returns too: the decoded body, unless the mapping says something else.
 pub fn interpret(
     rules: &plan::Response,
     answer: Result<Response, TransportError>,
@@ -103,7 +115,17 @@ pub fn interpret(
             None => Meaning::Fail { fault },
         }
     });
-    (meaning, decoded)
+    match (&rules.returns, &meaning) {
+        (Some(template), Meaning::Success { .. }) => match template.eval(env) {
+            Ok(value) => (meaning, value),
+            // The provider did what was asked, but the mapping does not understand what it said.
+            Err(failure) => {
+                let message = format!("the response: {failure}");
+                (Meaning::Fail { fault: Fault { code: "mapping".into(), message } }, decoded)
+            }
+        },
+        _ => (meaning, decoded),
+    }
 }
 
 fn judge(
@@ -130,6 +152,12 @@ fn judge(
         Some(plan::Meaning::Retry) => Meaning::Retry { fault, after },
         Some(plan::Meaning::Fail) => Meaning::Fail { fault },
         Some(plan::Meaning::OptOut) => Meaning::OptOut { fault },
+        Some(plan::Meaning::Reauth) => Meaning::Reauth { fault },
+        Some(plan::Meaning::Redo) => {
+            let overrides = class.map(|class| class.with.as_slice()).unwrap_or_default();
+            let with = overrides.iter().map(|(slot, value)| Ok((*slot, value.eval(env)?)));
+            Meaning::Redo { fault, with: with.collect::<Result<_, Failure>>()? }
+        }
         None if (200..300).contains(&response.status)
             && rules.ok.as_ref().map_or(Ok(true), |ok| ok.holds(env))? =>
         {
@@ -278,7 +306,7 @@ mod tests {
             &mut Vec::new(),
         );
         let when = Condition::Truth(Template::Text(when));
-        let class = plan::Class { when, meaning: plan::Meaning::Fail, after: None };
+        let class = plan::Class { when, meaning: plan::Meaning::Fail, after: None, with: Vec::new() };
         let rules = plan::Response { classes: vec![class], ..plan::Response::default() };
         let response = answer.map(|status| Response { status, ..Response::default() });
         interpret(&rules, response, &mut Env::new(&world)).0

@@ -3,6 +3,7 @@
 //! Every problem is reported in one run; a part that can't be compiled is left out of the plan, and a plan
 //! with errors is not handed out.
 
+mod call;
 mod condition;
 mod send;
 mod unused;
@@ -20,6 +21,8 @@ use crate::plan::{ConfigField, ConfigType, Limits, Plan, Rate, Retry};
 use crate::spec::{self, FromNode, Map};
 use crate::yaml::{Node, Text};
 
+use call::Calls;
+
 /// The newest version of the mapping format.
 const VERSION: u64 = 1;
 
@@ -28,7 +31,7 @@ pub fn mapping(node: &Node, out: &mut Diagnostics) -> Option<Plan> {
     let mut found = Diagnostics::new();
     let spec = spec::Mapping::from_node(node, &mut found);
     let plan = spec.map(|spec| {
-        let mut compiler = Compiler::new(&spec, &mut found);
+        let mut compiler = Compiler::new(&spec, node, &mut found);
         let plan = compiler.mapping(&spec);
         compiler.unused(node);
         plan
@@ -45,6 +48,8 @@ struct Compiler<'o> {
     tables: Option<HashMap<SmolStr, TableRows>>,
     config: Option<Vec<Declared>>,
     deployment: Option<Vec<Declared>>,
+    /// None: they could not be read, so no call can be called unknown.
+    calls: Option<Calls>,
     address: bool,
     /// What the author named, in the order of the file.
     named: Vec<Named>,
@@ -65,7 +70,7 @@ struct Named {
 }
 
 impl<'o> Compiler<'o> {
-    fn new(spec: &spec::Mapping, out: &'o mut Diagnostics) -> Self {
+    fn new(spec: &spec::Mapping, node: &Node, out: &'o mut Diagnostics) -> Self {
         let mut named = Vec::new();
         let mut declared = |map: &Map<spec::ConfigItem>, key: &str, what: &'static str| {
             let names = map.0.iter().map(|(name, item)| {
@@ -89,8 +94,10 @@ impl<'o> Compiler<'o> {
             let table = TableRows { table: Arc::new(table(rows)), rows: values, read };
             tables.insert(name.value.clone(), table);
         }
+        let calls = Calls::of(spec, node, &mut named);
         Self {
             out,
+            calls: (!spec.shape.is_unread("calls")).then_some(calls),
             tables: (!spec.shape.is_unread("tables")).then_some(tables),
             config,
             deployment,
@@ -109,6 +116,7 @@ impl<'o> Compiler<'o> {
             self.out.push(problem.fix(span, VERSION.to_string(), format!("write `patchcord: {VERSION}`")));
         }
         self.defaults(spec);
+        let calls = self.calls(spec);
         let webhooks = self.webhooks(spec);
         let send = spec.send.as_ref().and_then(|send| self.send(spec, send));
         Plan {
@@ -120,6 +128,7 @@ impl<'o> Compiler<'o> {
             contact_id: spec.contact_id,
             config: self.fields(&spec.config),
             deployment: self.fields(&spec.deployment),
+            calls,
             webhooks,
             send,
             limits: limits(spec.limits.as_ref(), Limits::default()),

@@ -7,14 +7,17 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::expression::{Names, Scope, Template};
 use crate::message::Media;
 use crate::plan::{
-    AttachmentMode, Auth, Body, Caption, Carrier, Class, MediaKind, Mode, Overflow, Parts, Request, Response,
-    Send, Step, StepEach, Unit,
+    AttachmentMode, Auth, Body, Caption, Carrier, Class, Meaning, MediaKind, Mode, Overflow, Parts, Request,
+    Response, Send, Step, StepEach, Unit,
 };
 use crate::spec::{self, Map, Raw};
 use crate::yaml::Text;
 
 const SEND: &[Scope] = &[Scope::Config, Scope::Deployment, Scope::Channel, Scope::Message, Scope::Contact];
-const RESPONSE: &[Scope] = &[Scope::It, Scope::Root, Scope::Response];
+pub(super) const RESPONSE: &[Scope] = &[Scope::It, Scope::Root, Scope::Response];
+
+/// Why a response can ask for no call.
+pub(super) const NO_CALLS: &str = "what a response means is decided from the response alone";
 
 impl Compiler<'_> {
     pub(super) fn send(&mut self, spec: &spec::Mapping, send: &spec::Send) -> Option<Send> {
@@ -153,10 +156,39 @@ impl Compiler<'_> {
                 .as_ref()
                 .map(|response| self.response(response, &in_response))
                 .unwrap_or_default(),
+            repeat: step.repeat.as_ref().map(|repeat| self.repeat(repeat, &in_response)),
         }
     }
 
-    fn request(&mut self, http: Option<&spec::Http>, request: &spec::Request, names: &Names) -> Request {
+    /// The other values that a request is made with once more.
+    fn overrides(&mut self, class: &spec::Class, names: &Names) -> Vec<(usize, Template)> {
+        if class.r#as != Meaning::Redo && !class.with.0.is_empty() {
+            let span = class.shape.key("with", class.span);
+            let problem = Diagnostic::new(Code::UnknownKey, span, "`with` is for `as: redo` alone");
+            self.out.push(problem.label("not known here"));
+        }
+        let mut overrides = Vec::new();
+        for (name, raw) in &class.with.0 {
+            let value = self.value(&raw.0, names);
+            match names.slot(&name.value) {
+                Some(slot) => overrides.push((slot, value)),
+                None => {
+                    let message = format!("the step has no `let` name `{}`", name.value);
+                    let problem =
+                        Diagnostic::new(Code::UnknownName, name.span, message).label("unknown name");
+                    self.out.push(problem.did_you_mean(&name.value, names.locals()));
+                }
+            }
+        }
+        overrides
+    }
+
+    pub(super) fn request(
+        &mut self,
+        http: Option<&spec::Http>,
+        request: &spec::Request,
+        names: &Names,
+    ) -> Request {
         let bodies = [request.json.is_some(), request.form.is_some(), request.body.is_some()];
         if bodies.into_iter().filter(|given| *given).count() > 1 {
             let second = if request.body.is_some() { "body" } else { "form" };
@@ -251,7 +283,8 @@ impl Compiler<'_> {
         }
     }
 
-    fn response(&mut self, response: &spec::Response, names: &Names) -> Response {
+    pub(super) fn response(&mut self, response: &spec::Response, names: &Names) -> Response {
+        let names = &names.without_calls(NO_CALLS);
         let classes = response
             .classify
             .iter()
@@ -259,6 +292,7 @@ impl Compiler<'_> {
                 when: self.condition(&class.when.0, names),
                 meaning: class.r#as,
                 after: class.after.as_ref().map(|raw| self.value(&raw.0, names)),
+                with: self.overrides(class, names),
             })
             .collect();
         let error = response.error.as_ref();
@@ -267,6 +301,7 @@ impl Compiler<'_> {
             classes,
             ok: self.optional_condition(response.ok.as_ref(), names),
             id: response.id.as_ref().map(|raw| self.value(&raw.0, names)),
+            returns: response.r#return.as_ref().map(|raw| self.value(&raw.0, names)),
             error_code: error.and_then(|error| error.code.as_ref()).map(|raw| self.value(&raw.0, names)),
             error_message: error
                 .and_then(|error| error.message.as_ref())

@@ -20,6 +20,7 @@ const OPERATORS: &[(&str, &[&str])] = &[
     ("$merge", &[]),
     ("$json", &[]),
     ("$keep", &[]),
+    ("$call", &["$when", "$on_error"]),
 ];
 
 /// Whether a text is a JSONPath.
@@ -187,7 +188,8 @@ impl Compiler<'_> {
             OPERATORS.iter().find(|(name, _)| *name == operator).map_or(&[][..], |(_, with)| with);
         for entry in entries {
             let key = entry.key.value.as_str();
-            if !std::ptr::eq(entry, main) && !companions.contains(&key) && operator != "$switch" {
+            let free = operator == "$switch" || (operator == "$call" && !key.starts_with('$'));
+            if !std::ptr::eq(entry, main) && !companions.contains(&key) && !free {
                 let message = format!("`{key}` can't stand beside `{operator}`");
                 let problem =
                     Diagnostic::new(Code::UnknownOperator, entry.key.span, message).label("not here");
@@ -237,6 +239,7 @@ impl Compiler<'_> {
                 }))
             }
             "$table" => self.look_up(main, get("key"), names),
+            "$call" => self.call_use(main, entries, (get("$when"), get("$on_error")), names),
             "$each" => {
                 self.needs(main, get("$do"), "$do");
                 let list = self.value(&main.value, names);

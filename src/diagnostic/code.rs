@@ -509,6 +509,52 @@ codes! {
     /// platform: {token: {env: SUPPORT_TOKEN}}
     /// ```
     "P0029" "literal-secret" LiteralSecret Error;
+
+    /// A value asks for a call that the mapping does not have.
+    ///
+    /// Wrong:
+    /// ```yaml
+    /// calls: {profile: {request: {url: "users/{{arg.id}}"}}}
+    /// lookup_contact: {$call: profil, id: "{{contact.id}}"}
+    /// ```
+    /// Right:
+    /// ```yaml
+    /// calls: {profile: {request: {url: "users/{{arg.id}}"}}}
+    /// lookup_contact: {$call: profile, id: "{{contact.id}}"}
+    /// ```
+    "P0030" "unknown-call" UnknownCall Error;
+
+    /// A call stands where none can be made.
+    ///
+    /// A webhook is verified, its events are told apart and the answer goes out without asking anybody; what a
+    /// response means is decided from the response alone. Calls can give texts, attachments, and what is known of a
+    /// contact but its id, and everything in requests.
+    ///
+    /// Wrong:
+    /// ```yaml
+    /// response: {ok: {"{{state}}": done}, id: {$call: find_id, number: $.number}}
+    /// ```
+    /// Right:
+    /// ```yaml
+    /// steps:
+    ///   - {id: sent, request: {url: messages}, response: {ok: {$.state: done}}}
+    ///   - {request: {url: ids, query: {number: "{{sent.number}}"}}, response: {id: $.id}}
+    /// ```
+    "P0031" "no-call-here" NoCallHere Error;
+
+    /// A call needs its own value.
+    ///
+    /// Wrong:
+    /// ```yaml
+    /// calls:
+    ///   token: {request: {url: token, query: {old: {$call: token}}}}
+    /// ```
+    /// Right:
+    /// ```yaml
+    /// calls:
+    ///   token: {request: {url: token, query: {key: "{{config.key}}"}}}
+    /// ```
+    "P0032" "circular-call" CircularCall Error;
 }
 
 impl Code {

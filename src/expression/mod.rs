@@ -3,6 +3,7 @@
 //! This module knows no YAML and no HTTP: an expression is compiled from text that somebody else found, and
 //! a problem names the range of that text.
 
+mod call;
 mod condition;
 mod expr;
 mod helper;
@@ -16,6 +17,7 @@ mod template;
 mod text;
 mod value;
 
+pub use call::{Answers, Call, Known, Wanted};
 pub use condition::{Bounds, Condition, Test};
 pub use expr::{Expr, Root};
 pub use helper::{Helper, all as helpers};

@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use smol_str::SmolStr;
 
+use super::call::Answers;
 use super::value::Value;
 use crate::world::{Millis, World};
 
@@ -64,6 +65,8 @@ scopes! {
     Parts "parts" None;
     /// The provider's response.
     Response "response" Some(&["status", "headers", "text"]);
+    /// What a call is given.
+    Arg "arg" None;
 }
 
 /// Whether anything reads a name; clones tell of the same name.
@@ -94,6 +97,7 @@ pub struct Names {
     deployment: Option<Vec<Declared>>,
     hidden: Vec<SmolStr>,
     open: bool,
+    no_calls: Option<&'static str>,
 }
 
 impl Names {
@@ -116,6 +120,17 @@ impl Names {
         let mut names = self.clone();
         names.scopes.extend(scopes);
         names
+    }
+
+    /// The same where no call can be made, and why.
+    #[must_use]
+    pub fn without_calls(&self, why: &'static str) -> Self {
+        Self { no_calls: Some(why), ..self.clone() }
+    }
+
+    /// Why no call can be made here; none where one can.
+    pub fn forbids_calls(&self) -> Option<&'static str> {
+        self.no_calls
     }
 
     /// Adds a `let` name and says which slot it has.
@@ -160,6 +175,16 @@ impl Names {
         let slot = self.locals.iter().rposition(|(local, _)| local == name && !name.is_empty())?;
         self.read_of(slot).mark();
         Some(slot)
+    }
+
+    /// The slot of a `let` name, without counting as a reader of it.
+    pub fn slot(&self, name: &str) -> Option<usize> {
+        self.locals.iter().rposition(|(local, _)| local == name && !name.is_empty())
+    }
+
+    /// The `let` names that are visible here.
+    pub fn locals(&self) -> impl Iterator<Item = &str> {
+        self.locals.iter().map(|(name, _)| name.as_str()).filter(|name| !name.is_empty())
     }
 
     /// Whether a `let` name is visible here.
@@ -222,6 +247,8 @@ pub struct Env<'w> {
     pub world: &'w World,
     /// The time, frozen for the whole evaluation.
     pub now: Millis,
+    /// What is known of the mapping's calls.
+    pub answers: Answers,
     budget: usize,
 }
 
@@ -241,6 +268,7 @@ impl<'w> Env<'w> {
             turn: Turn::default(),
             now: world.now(),
             world,
+            answers: Answers::default(),
             budget: BUDGET,
         }
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
+use super::call::Call;
 use super::expr::Expr;
 use super::helper::same;
 use super::query::Query;
@@ -48,6 +49,8 @@ pub enum Template {
     Json(Box<Template>),
     /// Stays even if it is empty.
     Keep(Box<Template>),
+    /// What one of the mapping's calls answers.
+    Call(Box<Call>),
 }
 
 /// The name of a member.
@@ -205,6 +208,7 @@ impl Template {
                 Ok(Value::from(text))
             }
             Self::Keep(inner) => inner.eval(env),
+            Self::Call(call) => call.eval(env),
         }
     }
 

@@ -281,6 +281,9 @@ impl<'p, 'w> Sending<'p, 'w> {
             Meaning::Throttle { fault, after } => self.outcome = Some(Outcome::Throttled { fault, after }),
             Meaning::Fail { fault } => self.outcome = Some(Outcome::Failed { fault }),
             Meaning::OptOut { fault } => self.outcome = Some(Outcome::OptOut { fault }),
+            Meaning::Reauth { fault } | Meaning::Redo { fault, .. } => {
+                self.outcome = Some(Outcome::Failed { fault });
+            }
         }
     }
 

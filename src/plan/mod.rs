@@ -3,6 +3,7 @@
 //! Invariant: nothing in here is text that is parsed later, and no `Option` stands for a default. A plan is
 //! immutable and shared.
 
+mod call;
 mod channel;
 mod receive;
 mod send;
@@ -14,6 +15,7 @@ use smol_str::SmolStr;
 
 use crate::expression::{Env, Failure, Template, Value};
 
+pub use call::*;
 pub use channel::*;
 pub use receive::*;
 pub use send::*;
@@ -32,6 +34,8 @@ pub struct Plan {
     pub config: Vec<ConfigField>,
     /// What the installation supplies.
     pub deployment: Vec<ConfigField>,
+    /// The calls that values may ask for; those that stand for a kind of `auth` come last.
+    pub calls: Vec<Call>,
     /// The webhooks.
     pub webhooks: Vec<Webhook>,
     /// How a message is sent; none for a mapping that only receives.

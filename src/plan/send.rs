@@ -2,8 +2,8 @@
 
 use smol_str::SmolStr;
 
-use super::Lets;
 use super::words::{AttachmentMode, Decode, Meaning, Mode, Overflow, Unit};
+use super::{Lets, Repeat};
 use crate::expression::{Condition, Template};
 use crate::message::Media;
 
@@ -69,6 +69,8 @@ pub struct Step {
     pub request: Request,
     /// What its response means.
     pub response: Response,
+    /// How often it is made; none is once.
+    pub repeat: Option<Repeat>,
 }
 
 /// How often a step runs.
@@ -145,6 +147,8 @@ pub struct Response {
     pub ok: Option<Condition>,
     /// The provider's id, or ids.
     pub id: Option<Template>,
+    /// What a call gives, or what later steps see; none is the decoded body.
+    pub returns: Option<Template>,
     /// The provider's error code.
     pub error_code: Option<Template>,
     /// The provider's error message.
@@ -160,4 +164,6 @@ pub struct Class {
     pub meaning: Meaning,
     /// How long to wait: text such as `30s`, or a number of seconds.
     pub after: Option<Template>,
+    /// For [`Meaning::Redo`]: other values for names of the step, by slot.
+    pub with: Vec<(usize, Template)>,
 }

@@ -171,5 +171,10 @@ words! {
         Fail = "fail",
         /// The contact wants no messages.
         OptOut = "opt_out",
+        /// A cached value that the request used, such as a token, is no good: it is fetched anew and the request made
+        /// once more.
+        Reauth = "reauth",
+        /// The request is made once more, with the values of `with`.
+        Redo = "redo",
     }
 }

@@ -30,6 +30,8 @@ record! {
         tables: Map<Map<Raw>>,
         /// Proofs that every webhook must bring.
         verify: Vec<Verify>,
+        /// Exchanges that values ask for by name: `{$call: NAME, ...}`.
+        calls: Map<Call>,
         /// What the provider calls.
         webhooks: Vec<Webhook>,
         /// How a message is sent.
@@ -322,6 +324,8 @@ record! {
         request: Request,
         /// What its response means.
         response: Option<Response>,
+        /// How often the request is made.
+        repeat: Option<Repeat>,
     }
 
     /// An HTTP request.
@@ -362,6 +366,8 @@ record! {
         ok: Option<Raw>,
         /// The provider's id of the message, or the list of its ids.
         id: Option<Raw>,
+        /// What a call gives, or what later steps see; the decoded body unless given.
+        r#return: Option<Raw>,
         /// Why it failed: `{code, message}`.
         error: Option<ErrorSpec>,
     }
@@ -382,6 +388,78 @@ record! {
         r#as: Meaning,
         /// How long to wait, such as `30s`.
         after: Option<Raw>,
+        /// For `redo`: other values for `let` names of the step.
+        with: Map<Raw>,
+    }
+
+    /// An exchange, or several, that a value asks for by name: `{$call: NAME, ARGUMENT: VALUE}`. Exactly one of
+    /// `request`, `compute` and `steps`. In webhooks, calls are made after the webhook was answered.
+    "a call" Call {
+        /// The request; sees what the call is given as `arg.NAME`.
+        request: Option<Request>,
+        /// What its response means.
+        response: Option<Response>,
+        /// The value itself, where no exchange is needed, such as a token that is signed here.
+        compute: Option<Raw>,
+        /// Several exchanges in order; the last one's value is the call's.
+        steps: Vec<CallStep>,
+        /// How long its value is used again; once per message unless given.
+        cache: Option<Cache>,
+    }
+
+    /// One exchange of a call, or one value: exactly one of `request` and `compute`.
+    "a step of a call" CallStep {
+        /// The name under which later steps see its value.
+        id: Option<Text>,
+        /// What must hold for the step to run.
+        when: Option<Raw>,
+        /// Names for values.
+        r#let: Map<Raw>,
+        /// The request.
+        request: Option<Request>,
+        /// What its response means.
+        response: Option<Response>,
+        /// How often the request is made.
+        repeat: Option<Repeat>,
+        /// A value that is no response, such as that of another call.
+        compute: Option<Raw>,
+    }
+
+    /// How long the value of a call is used again, in its channel. While one message makes the call, others wait
+    /// for its value.
+    "`cache`" Cache {
+        /// What the value belongs to; what the call is given unless said otherwise.
+        key: Option<Raw>,
+        /// How long: a duration such as `1h`, or a number of seconds, which may come from the response (`$.expires_in`).
+        ttl: Raw,
+        /// How much earlier the value counts as used up; 0s unless given.
+        margin: Option<Duration>,
+        /// How long a failure for good is remembered; not at all unless given.
+        negative_ttl: Option<Duration>,
+        /// Whether the value outlives the gateway's process; it is in the store then.
+        persist: Option<Flag>,
+        /// The answers to requests that show that the value is no good any more: it is fetched anew, and the
+        /// request made once more. Status 401 unless given.
+        refresh_on: Option<RefreshOn>,
+    }
+
+    /// Answers that show that a cached value is no good any more.
+    "`refresh_on`" RefreshOn {
+        /// HTTP statuses.
+        status: Option<Vec<Count>>,
+        /// Or what must hold for the response.
+        when: Option<Raw>,
+    }
+
+    /// How often a request is made.
+    "`repeat`" Repeat {
+        /// What must hold for the response to be the last one.
+        until: Raw,
+        /// How long to wait before the next request: a duration such as `5s`, or a number of seconds; 1s unless
+        /// given.
+        delay: Option<Raw>,
+        /// The most requests; the message fails then.
+        max: Count,
     }
 
     /// How fast requests may be.

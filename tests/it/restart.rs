@@ -1,6 +1,6 @@
 //! Stopping and starting the gateway.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -57,7 +57,12 @@ fn a_request_that_is_half_received_is_answered_before_the_end() {
         json!({"contactId": "+60123456789", "message": {"type": "text", "text": "half way"}}).to_string();
     let bearer = format!("Bearer {TOKEN}");
     let url = format!("{}/message", town.base_url());
-    let mut stream = http::open("POST", &url, &[("authorization", &bearer)], body.len()).unwrap();
+    // Only a request whose body the gateway has begun to read is half received: it says so.
+    let headers = [("authorization", bearer.as_str()), ("expect", "100-continue")];
+    let mut stream = http::open("POST", &url, &headers, body.len()).unwrap();
+    let mut go_on = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
+    stream.read_exact(&mut go_on).unwrap();
+    assert_eq!(String::from_utf8_lossy(&go_on), "HTTP/1.1 100 Continue\r\n\r\n");
     stream.write_all(&body.as_bytes()[..20]).unwrap();
     town.gateway.terminate();
     until("no more connections are taken", 10, || std::net::TcpStream::connect(&town.gateway.url[7..]).err());

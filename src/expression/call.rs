@@ -1,0 +1,92 @@
+//! Uses of a mapping's calls in values, by replay: nothing is exchanged while a value is evaluated.
+//!
+//! A use looks for its answer among those that are known. If there is none, it notes what it wants and the
+//! evaluation fails; whoever evaluates makes the call and evaluates again. Invariant: the same call with the same
+//! arguments has one answer within one evaluation and its repetitions.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use smol_str::SmolStr;
+
+use super::scope::{Env, Failure};
+use super::template::Template;
+use super::value::Value;
+
+/// `{$call: NAME, ...}` in a value.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The call's place among those of the mapping.
+    pub index: usize,
+    /// Its name.
+    pub name: SmolStr,
+    /// A map of what it is given.
+    pub arguments: Template,
+    /// Whether it is made at all; if not, the value is null.
+    pub when: Option<Template>,
+    /// The value where the call fails for good; without it the evaluation fails.
+    pub on_error: Option<Template>,
+}
+
+/// A call whose answer is not known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    /// Its place among those of the mapping.
+    pub index: usize,
+    /// What it is given.
+    pub arguments: Value,
+    /// Name and arguments as one text: what its answer is found by.
+    pub key: String,
+}
+
+/// The answers that are known, by [`Wanted::key`]; an error says why the call failed for good.
+pub type Known = BTreeMap<String, Result<Value, String>>;
+
+/// What an evaluation knows of calls, and what it wants to know.
+#[derive(Clone, Debug, Default)]
+pub struct Answers {
+    /// Answers.
+    pub known: Arc<Known>,
+    /// The call that the evaluation failed for.
+    pub wanted: Option<Wanted>,
+    /// The answers that were used, by key.
+    pub used: Vec<String>,
+    /// Calls are not made now: a use is null, and is noted.
+    pub deferring: bool,
+    /// A use was null because calls are not made now.
+    pub deferred: bool,
+}
+
+impl Call {
+    pub(super) fn eval(&self, env: &mut Env<'_>) -> Result<Value, Failure> {
+        if let Some(when) = &self.when
+            && !when.eval(env)?.is_truthy()
+        {
+            return Ok(Value::Null);
+        }
+        if env.answers.deferring {
+            env.answers.deferred = true;
+            return Ok(Value::Null);
+        }
+        let arguments = self.arguments.eval(env)?;
+        let given = arguments
+            .to_json()
+            .ok_or_else(|| Failure(format!("the call `{}` can't be given bytes", self.name)))?;
+        let key = format!("{} {given}", self.name);
+        match env.answers.known.get(&key) {
+            Some(Ok(value)) => {
+                let value = value.clone();
+                env.answers.used.push(key);
+                Ok(value)
+            }
+            Some(Err(reason)) => match &self.on_error {
+                Some(otherwise) => otherwise.eval(env),
+                None => Err(Failure(format!("the call `{}` failed: {reason}", self.name))),
+            },
+            None => {
+                env.answers.wanted = Some(Wanted { index: self.index, arguments, key });
+                Err(Failure(format!("the call `{}` has not been made", self.name)))
+            }
+        }
+    }
+}
