@@ -30,7 +30,7 @@ impl Response {
 }
 
 /// What a response means.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Meaning {
     /// The provider took it.
     Success {

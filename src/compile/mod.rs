@@ -5,6 +5,7 @@
 
 mod call;
 mod condition;
+mod remember;
 mod send;
 mod unused;
 mod value;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::expression::{Declared, Names, Read, Scope, Table, Value};
+use crate::expression::{Declared, Names, Read, Remembered, Scope, Table, Value};
 use crate::plan::{ConfigField, ConfigType, Limits, Plan, Rate, Retry};
 use crate::spec::{self, FromNode, Map};
 use crate::yaml::{Node, Text};
@@ -51,6 +52,7 @@ struct Compiler<'o> {
     /// None: they could not be read, so no call can be called unknown.
     calls: Option<Calls>,
     address: bool,
+    memory: Remembered,
     /// What the author named, in the order of the file.
     named: Vec<Named>,
 }
@@ -94,6 +96,7 @@ impl<'o> Compiler<'o> {
             let table = TableRows { table: Arc::new(table(rows)), rows: values, read };
             tables.insert(name.value.clone(), table);
         }
+        let memory = remember::names_of(node);
         let calls = Calls::of(spec, node, &mut named);
         Self {
             out,
@@ -101,6 +104,7 @@ impl<'o> Compiler<'o> {
             tables: (!spec.shape.is_unread("tables")).then_some(tables),
             config,
             deployment,
+            memory,
             address: spec.shape.is_unread("config")
                 || spec.config.0.iter().any(|(_, item)| item.address.is_some_and(|flag| flag.0)),
             named,
@@ -129,6 +133,7 @@ impl<'o> Compiler<'o> {
             config: self.fields(&spec.config),
             deployment: self.fields(&spec.deployment),
             calls,
+            reads_store: self.memory.read.is_read(),
             webhooks,
             send,
             limits: limits(spec.limits.as_ref(), Limits::default()),
@@ -167,7 +172,9 @@ impl<'o> Compiler<'o> {
 
     /// The names that are visible with the given scopes.
     fn names(&self, scopes: &[Scope]) -> Names {
-        Names::of(scopes).declare(self.config.clone(), self.deployment.clone())
+        Names::of(scopes)
+            .declare(self.config.clone(), self.deployment.clone())
+            .remembering(self.memory.clone())
     }
 }
 

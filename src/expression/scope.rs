@@ -67,6 +67,8 @@ scopes! {
     Response "response" Some(&["status", "headers", "text"]);
     /// What a call is given.
     Arg "arg" None;
+    /// What the mapping remembers about the contact and the channel.
+    Store "store" Some(&["contact", "channel"]);
 }
 
 /// Whether anything reads a name; clones tell of the same name.
@@ -98,7 +100,23 @@ pub struct Names {
     hidden: Vec<SmolStr>,
     open: bool,
     no_calls: Option<&'static str>,
+    prompt: bool,
+    late: Vec<usize>,
+    reads_late: Read,
+    memory: Memory,
 }
+
+/// What a mapping remembers, and whether anything reads that.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    /// `contact.NAME` and `channel.NAME`.
+    pub names: Rc<[SmolStr]>,
+    /// Whether anything reads the scope `store`.
+    pub read: Read,
+}
+
+/// Why what a webhook is judged by can ask for no call.
+const NOT_YET: &str = "calls are made when the event is delivered, after the webhook was answered";
 
 impl Names {
     /// No names but the given scopes.
@@ -131,6 +149,58 @@ impl Names {
     /// Why no call can be made here; none where one can.
     pub fn forbids_calls(&self) -> Option<&'static str> {
         self.no_calls
+    }
+
+    /// The same with what the mapping remembers.
+    #[must_use]
+    pub fn remembering(mut self, memory: Memory) -> Self {
+        self.memory = memory;
+        self
+    }
+
+    /// The same where values are made while the provider waits for the answer to its webhook: no call can be made,
+    /// nothing can be looked up in the store.
+    #[must_use]
+    pub fn prompt(&self) -> Self {
+        Self { prompt: true, no_calls: Some(NOT_YET), reads_late: Read::default(), ..self.clone() }
+    }
+
+    /// The same where values may be made when the event is delivered; [`Names::reads_late`] tells whether they have
+    /// to be.
+    #[must_use]
+    pub fn later(&self) -> Self {
+        let no_calls = self.no_calls.filter(|_| !self.prompt);
+        Self { prompt: false, no_calls, reads_late: Read::default(), ..self.clone() }
+    }
+
+    /// Whether only what is known at once can be read here.
+    pub(super) fn is_prompt(&self) -> bool {
+        self.prompt
+    }
+
+    /// Whether anything that was compiled with these names is not known at once.
+    pub fn reads_late(&self) -> bool {
+        self.reads_late.is_read()
+    }
+
+    /// Notes that something is read that is not known at once.
+    pub fn mark_late(&self) {
+        self.reads_late.mark();
+    }
+
+    /// What a slot holds is not known at once.
+    pub fn make_late(&mut self, slot: usize) {
+        self.late.push(slot);
+    }
+
+    /// Whether what a slot holds is not known at once.
+    pub(super) fn is_late(&self, slot: usize) -> bool {
+        self.late.contains(&slot)
+    }
+
+    /// What the mapping remembers, as `contact.NAME`.
+    pub(super) fn remembered(&self) -> &[SmolStr] {
+        &self.memory.names
     }
 
     /// Adds a `let` name and says which slot it has.
@@ -199,6 +269,10 @@ impl Names {
 
     /// Notes that a member of a scope is read, or all of them.
     pub(super) fn mark(&self, scope: Scope, member: Option<&str>) {
+        if scope == Scope::Store {
+            self.memory.read.mark();
+            self.mark_late();
+        }
         let declared = match scope {
             Scope::Config => &self.config,
             Scope::Deployment => &self.deployment,

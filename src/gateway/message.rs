@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 use smol_str::SmolStr;
 
 use super::Gateway;
+use super::to_provider::recall;
 use crate::load::ChannelSettings;
 use crate::message::EventKind;
 use crate::pipeline::{Next, Progress, Sending};
@@ -61,8 +62,9 @@ impl Gateway {
         }
         message.id = self.world.new_id();
         // What can never be sent is refused now, while an agent sees it.
+        let memory = recall(&*self.store, channel, &message.contact_id, self.world.now()).await?;
         let mut sending =
-            Sending::new(&channel.plan, &channel.channel, &message, Progress::default(), &self.world)
+            Sending::new(&channel.plan, &channel.channel, memory, &message, Progress::default(), &self.world)
                 .map_err(|failure| Refused::Message(failure.to_string()))?;
         if let Next::Done(outcome) = sending.step() {
             return Err(Refused::Message(outcome.fault().map(ToString::to_string).unwrap_or_default()));

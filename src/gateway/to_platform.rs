@@ -7,12 +7,15 @@ use futures_util::future::BoxFuture;
 use smol_str::SmolStr;
 
 use super::Channels;
+use super::parcel::{Deferred, Parcel};
+use super::to_provider::recall;
 use crate::call::{self, Outgoing, Response, Shown, Transport, TransportError, retry_after};
 use crate::delivery::{Carrier, Outcome, Report};
 use crate::load::ChannelSettings;
 use crate::message::{Event, Fault};
+use crate::pipeline::{Late, Site};
 use crate::platform::request_body;
-use crate::store::Delivery;
+use crate::store::{Delivery, Store, StoreError};
 use crate::world::{Millis, World};
 
 /// How long the platform's answer may take.
@@ -22,20 +25,50 @@ const LONGEST_REASON: usize = 300;
 
 pub(super) struct ToPlatform {
     channels: Arc<Channels>,
+    store: Arc<dyn Store>,
     transport: Arc<dyn Transport>,
     world: World,
 }
 
 impl ToPlatform {
-    pub(super) fn new(channels: Arc<Channels>, transport: Arc<dyn Transport>, world: World) -> Self {
-        Self { channels, transport, world }
+    pub(super) fn new(
+        channels: Arc<Channels>,
+        store: Arc<dyn Store>,
+        transport: Arc<dyn Transport>,
+        world: World,
+    ) -> Self {
+        Self { channels, store, transport, world }
     }
 
     async fn post(&self, delivery: &Delivery) -> Outcome {
         let Some(channel) = self.channels.get(&delivery.lane.channel) else {
             return retry("channel", "the channel is not configured", None);
         };
-        let request = match request(channel, delivery) {
+        let parcel = match serde_json::from_slice::<Parcel>(&delivery.payload) {
+            Ok(parcel) => parcel,
+            Err(error) => {
+                let message = format!("the event in the store can't be read: {error}");
+                return Outcome::Failed { fault: Fault { code: "event".into(), message } };
+            }
+        };
+        if let Some(id) = &parcel.unless_sent {
+            match self.store.sent(delivery.lane.channel.clone(), id.into()).await {
+                Ok(None) => {}
+                Ok(Some(ours)) => {
+                    tracing::debug!(lane = %delivery.lane, mid = %delivery.mid, ours = %ours.mid, "we sent this ourselves");
+                    return Outcome::Sent { ids: Vec::new() };
+                }
+                Err(error) => return retry("store", &error.to_string(), None),
+            }
+        }
+        let event = match &parcel.deferred {
+            None => parcel.event,
+            Some(deferred) => match self.whole(channel, &parcel.event, deferred).await {
+                Ok(event) => event,
+                Err(error) => return retry("store", &error.to_string(), None),
+            },
+        };
+        let request = match request(channel, &event) {
             Ok(Some(request)) => request,
             Ok(None) => return Outcome::Sent { ids: Vec::new() },
             Err(fault) => return Outcome::Failed { fault },
@@ -44,6 +77,35 @@ impl ToPlatform {
             Ok(response) => judge(&delivery.lane.channel, &response, self.world.now()),
             Err(error) => unreachable_platform(&error),
         }
+    }
+}
+
+impl ToPlatform {
+    /// An event that was not known as a whole when its webhook came.
+    async fn whole(
+        &self,
+        channel: &ChannelSettings,
+        known: &Event,
+        deferred: &Deferred,
+    ) -> Result<Event, StoreError> {
+        let memory = recall(&*self.store, channel, &known.contact.id, self.world.now()).await?;
+        let (shared, request) = deferred.request();
+        let site = Site {
+            plan: &channel.plan,
+            channel: (!shared).then_some(&*channel.channel),
+            deployment: &channel.channel.deployment,
+            directory: &*self.channels,
+            world: &self.world,
+        };
+        let late = Late { site, shared, request: &request, place: &deferred.place, known, memory: &memory };
+        let whole = match late.make(&Arc::default()) {
+            Ok(whole) => whole,
+            Err(wanted) => late.lost(&format!("the call `{}` was not made", wanted.key)),
+        };
+        if let Some(problem) = &whole.problem {
+            tracing::warn!(channel = %channel.channel.name, id = %known.id, problem, "a message is not whole");
+        }
+        Ok(whole.event)
     }
 }
 
@@ -84,12 +146,9 @@ fn judge(channel: &str, response: &Response, now: Millis) -> Outcome {
 }
 
 /// The request that posts an event; none for an event that the platform has no use for.
-fn request(channel: &ChannelSettings, delivery: &Delivery) -> Result<Option<Outgoing>, Fault> {
+fn request(channel: &ChannelSettings, event: &Event) -> Result<Option<Outgoing>, Fault> {
     let broken = |message: String| Fault { code: "event".into(), message };
-    let event: Event = serde_json::from_slice(&delivery.payload)
-        .map_err(|error| broken(format!("the event in the store can't be read: {error}")))?;
-    let Some(body) =
-        request_body(&channel.platform, &event).map_err(|problem| broken(problem.to_string()))?
+    let Some(body) = request_body(&channel.platform, event).map_err(|problem| broken(problem.to_string()))?
     else {
         return Ok(None);
     };

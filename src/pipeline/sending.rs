@@ -6,11 +6,14 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use super::parts::{attachment_value, parts, reply_value};
 use super::receive::enter;
+use super::remember::{forget, remember};
 use crate::call::{Meaning, Outgoing, Response, TransportError, build, interpret};
 use crate::expression::{Env, Failure, Scope, Turn, Value};
+use crate::memory::{Memory, Remember};
 use crate::message::{Fault, Outbound};
 use crate::plan::{Channel, Plan, Send, Step, StepEach};
 use crate::world::World;
@@ -119,6 +122,11 @@ pub struct Sending<'p, 'w> {
     /// How many items are settled in an earlier attempt and are to be passed over.
     passed: usize,
     progress: Progress,
+    channel: SmolStr,
+    contact: SmolStr,
+    memory: Memory,
+    /// What is to be remembered because of the requests that were made, and forgotten.
+    remember: Vec<Remember>,
     outcome: Option<Outcome>,
     timeout: std::time::Duration,
 }
@@ -128,6 +136,7 @@ impl<'p, 'w> Sending<'p, 'w> {
     pub fn new(
         plan: &'p Plan,
         channel: &Channel,
+        memory: Memory,
         message: &Outbound,
         progress: Progress,
         world: &'w World,
@@ -139,6 +148,7 @@ impl<'p, 'w> Sending<'p, 'w> {
         enter(channel, &mut env);
         env.set(Scope::Message, message_scope(message));
         env.set(Scope::Contact, Value::map([("id", Value::text(&message.contact_id))]));
+        env.set(Scope::Store, memory.scope());
         send.lets.bind(&mut env)?;
         let parts = parts(&send.parts, &message.content, &mut env)?;
         env.set(Scope::Parts, Value::list(parts.clone()));
@@ -154,6 +164,10 @@ impl<'p, 'w> Sending<'p, 'w> {
             at: 0,
             passed: progress.done,
             progress,
+            channel: channel.name.clone(),
+            contact: SmolStr::new(&message.contact_id),
+            memory,
+            remember: Vec::new(),
             outcome: None,
             timeout: plan.limits.timeout,
         })
@@ -174,6 +188,11 @@ impl<'p, 'w> Sending<'p, 'w> {
     /// How far it has come.
     pub fn progress(&self) -> &Progress {
         &self.progress
+    }
+
+    /// What is to be remembered because of the requests that were made, and forgotten.
+    pub fn remembered(&self) -> &[Remember] {
+        &self.remember
     }
 
     /// What is to be done next.
@@ -262,6 +281,8 @@ impl<'p, 'w> Sending<'p, 'w> {
     /// Tells what came of the request that [`Sending::step`] handed out.
     pub fn answer(&mut self, answer: Result<Response, TransportError>) {
         let Some(step) = self.send.steps.get(self.step) else { return };
+        let known = self.remember.len();
+        self.consume(step);
         let (meaning, value) = interpret(&step.response, answer, &mut self.env);
         match meaning {
             Meaning::Success { ids } => {
@@ -271,6 +292,7 @@ impl<'p, 'w> Sending<'p, 'w> {
                     self.progress.results.sort_by_key(|(slot, _)| *slot);
                     self.env.set_local(slot, value);
                 }
+                self.remember_from(step);
                 self.progress.sent += 1;
                 if !ids.is_empty() {
                     self.progress.ids.push(ids);
@@ -284,6 +306,41 @@ impl<'p, 'w> Sending<'p, 'w> {
             Meaning::Reauth { fault } | Meaning::Redo { fault, .. } => {
                 self.outcome = Some(Outcome::Failed { fault });
             }
+        }
+        if self.remember.len() > known {
+            self.refresh();
+        }
+    }
+
+    /// What can be used only once is forgotten, whatever came of its request.
+    fn consume(&mut self, step: &Step) {
+        for (owner, name) in &step.consume {
+            // A message has a contact, so there is something to forget.
+            self.remember.extend(forget(*owner, name, &self.channel, &self.contact));
+        }
+    }
+
+    /// What the response to a step's request says is remembered. The request was made, so what can't be remembered
+    /// is no reason to make it again.
+    fn remember_from(&mut self, step: &Step) {
+        match remember(&step.response.remember, &self.channel, &self.contact, &mut self.env) {
+            Ok(changes) => self.remember.extend(changes),
+            Err(failure) => tracing::warn!(channel = %self.channel, %failure, "not remembered"),
+        }
+    }
+
+    /// Lets later steps see what was remembered and forgotten, as the next attempt would.
+    fn refresh(&mut self) {
+        for change in &self.remember {
+            self.memory.apply(change);
+        }
+        self.env.set(Scope::Store, self.memory.scope());
+        if let Err(failure) = self.send.lets.bind(&mut self.env) {
+            let fault = Fault { code: "mapping".into(), message: failure.to_string() };
+            self.outcome.get_or_insert(Outcome::Failed { fault });
+        }
+        for (slot, value) in &self.progress.results {
+            self.env.set_local(*slot, value.clone());
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod call;
 mod channel;
+mod memory;
 mod receive;
 mod send;
 mod words;
@@ -17,6 +18,7 @@ use crate::expression::{Env, Failure, Template, Value};
 
 pub use call::*;
 pub use channel::*;
+pub use memory::*;
 pub use receive::*;
 pub use send::*;
 pub use words::*;
@@ -36,6 +38,8 @@ pub struct Plan {
     pub deployment: Vec<ConfigField>,
     /// The calls that values may ask for; those that stand for a kind of `auth` come last.
     pub calls: Vec<Call>,
+    /// Whether anything reads the scope `store`.
+    pub reads_store: bool,
     /// The webhooks.
     pub webhooks: Vec<Webhook>,
     /// How a message is sent; none for a mapping that only receives.

@@ -3,7 +3,7 @@
 use smol_str::SmolStr;
 
 use super::words::{AttachmentMode, Decode, Meaning, Mode, Overflow, Unit};
-use super::{Lets, Repeat};
+use super::{Lets, Memo, Owner, Repeat};
 use crate::expression::{Condition, Template};
 use crate::message::Media;
 
@@ -71,6 +71,8 @@ pub struct Step {
     pub response: Response,
     /// How often it is made; none is once.
     pub repeat: Option<Repeat>,
+    /// What is forgotten once its request is made.
+    pub consume: Vec<(Owner, SmolStr)>,
 }
 
 /// How often a step runs.
@@ -149,6 +151,8 @@ pub struct Response {
     pub id: Option<Template>,
     /// What a call gives, or what later steps see; none is the decoded body.
     pub returns: Option<Template>,
+    /// What is remembered where it is a success.
+    pub remember: Vec<Memo>,
     /// The provider's error code.
     pub error_code: Option<Template>,
     /// The provider's error message.

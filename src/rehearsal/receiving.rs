@@ -1,16 +1,17 @@
 //! A webhook, offline.
 
-use std::collections::HashSet;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use smol_str::SmolStr;
 
+use super::kept::{Kept, shown};
 use super::stage::Stage;
 use crate::expression::Value;
-use crate::message::EventKind;
-use crate::pipeline::{Incoming, NoRoute, Reply, Site, Trace, Verdict, find_route};
+use crate::message::{Event, EventKind};
+use crate::pipeline::{Incoming, Late, NoRoute, Reply, Routed, Site, Trace, Verdict, find_route};
 use crate::platform::request_body;
 use crate::store::StatusSet;
 
@@ -22,8 +23,8 @@ pub struct Rehearsed {
     pub trace: Trace,
 }
 
-/// Takes a webhook through all stages. `seen` stands for the store: the ids of messages that were there before.
-pub fn receive(stage: &Stage<'_>, shared: bool, request: &Incoming, seen: &mut HashSet<String>) -> Rehearsed {
+/// Takes a webhook through all stages. `kept` stands for the store.
+pub fn receive(stage: &Stage<'_>, shared: bool, request: &Incoming, kept: &mut Kept) -> Rehearsed {
     let route = find_route(stage.plan, shared, &request.method, &request.route);
     let mut trace = Some(Trace::default());
     let route = match route {
@@ -31,48 +32,109 @@ pub fn receive(stage: &Stage<'_>, shared: bool, request: &Incoming, seen: &mut H
         Err(problem) => {
             let status = if matches!(problem, NoRoute::Path { .. }) { 404 } else { 405 };
             let reason = problem.to_string();
-            let json =
-                result(&Reply::error(status, &reason), Verdict::Rejected, Some(&reason), vec![], vec![]);
+            let json = result(
+                &Reply::error(status, &reason),
+                Verdict::Rejected,
+                Some(&reason),
+                vec![],
+                vec![],
+                None,
+            );
             return Rehearsed { json, trace: Trace::default() };
         }
     };
     let shared = route.webhook.shared;
-    let site = Site {
+    let received = crate::pipeline::receive(&site(stage, shared), route, request, &mut trace);
+    let mut events = Vec::new();
+    let mut requests = Vec::new();
+    let mut reason = received.reason.clone();
+    let mut changes = received.remember.clone();
+    kept.remember(&changes);
+    for routed in &received.events {
+        let event = &whole(stage, shared, request, routed, kept, &mut reason);
+        events.push(
+            serde_json::to_vec(event).ok().and_then(|json| Value::from_json(&json).ok()).unwrap_or_default(),
+        );
+        let is_message = matches!(event.kind, EventKind::Message | EventKind::MessageEcho);
+        let piece = routed.terms.piece.as_ref().map(|piece| format!("|{}|{}", piece.key, piece.index));
+        let key = format!("{}|{}{}", routed.channel, event.id, piece.unwrap_or_default());
+        if is_message && !kept.is_new(key) {
+            reason.get_or_insert_with(|| format!("`{}` was received before", event.id));
+            continue;
+        }
+        kept.remember(&routed.terms.remember);
+        changes.extend(routed.terms.remember.iter().cloned());
+        if let Some(id) = routed.terms.unless_sent.as_ref().filter(|id| kept.is_ours(id)) {
+            reason.get_or_insert_with(|| format!("we sent `{id}` ourselves"));
+            continue;
+        }
+        let posted = match (&routed.terms.piece, event.up_to) {
+            (Some(piece), _) => match kept.piece(piece, event) {
+                Some(whole) => vec![whole],
+                None => {
+                    reason.get_or_insert_with(|| format!("`{}` waits for its other pieces", event.id));
+                    continue;
+                }
+            },
+            (None, Some(moment)) => kept.up_to(event, moment),
+            (None, None) => vec![event.clone()],
+        };
+        for event in &posted {
+            post(stage, event, &mut requests, &mut reason);
+        }
+    }
+    let remembered = shown(&changes);
+    let json = result(&received.reply, received.verdict, reason.as_deref(), events, requests, remembered);
+    Rehearsed { json, trace: trace.unwrap_or_default() }
+}
+
+fn site<'s>(stage: &'s Stage<'_>, shared: bool) -> Site<'s> {
+    Site {
         plan: stage.plan,
         channel: (!shared).then_some(&*stage.channel),
         deployment: &stage.channel.deployment,
         directory: stage,
         world: &stage.world,
+    }
+}
+
+/// An event as a whole: what is looked up when it is delivered is looked up here.
+fn whole(
+    stage: &Stage<'_>,
+    shared: bool,
+    request: &Incoming,
+    routed: &Routed,
+    kept: &Kept,
+    reason: &mut Option<String>,
+) -> Event {
+    let Some(place) = &routed.terms.deferred else { return routed.event.clone() };
+    let memory = kept.memory(&routed.event.contact.id);
+    let known = &routed.event;
+    let late = Late { site: site(stage, shared), shared, request, place, known, memory: &memory };
+    let made = match late.make(&Arc::default()) {
+        Ok(whole) => whole,
+        Err(wanted) => late.lost(&format!("the call `{}` has no answer", wanted.key)),
     };
-    let received = crate::pipeline::receive(&site, route, request, &mut trace);
-    let mut events = Vec::new();
-    let mut requests = Vec::new();
-    let mut reason = received.reason.clone();
-    for routed in &received.events {
-        let event = &routed.event;
-        events.push(
-            serde_json::to_vec(event).ok().and_then(|json| Value::from_json(&json).ok()).unwrap_or_default(),
-        );
-        let is_message = matches!(event.kind, EventKind::Message | EventKind::MessageEcho);
-        if is_message && !seen.insert(format!("{}|{}", routed.channel, event.id)) {
-            reason.get_or_insert_with(|| format!("`{}` was received before", event.id));
-            continue;
-        }
-        // The gateway posts a status only of a message that it knows, and `sent` only where a channel asks for it.
-        let is_news = event.status.is_none_or(|status| StatusSet::default().contains(status));
-        if !is_news || (event.kind == EventKind::MessageStatus && event.contact.id.is_empty()) {
-            continue;
-        }
-        match request_body(&stage.platform, event) {
-            Ok(Some(body)) => requests.push(Stage::platform_request(body)),
-            Ok(None) => {}
-            Err(problem) => {
-                reason.get_or_insert_with(|| problem.to_string());
-            }
+    if let Some(problem) = made.problem {
+        reason.get_or_insert(problem);
+    }
+    made.event
+}
+
+/// The request that posts an event, if the platform is told of it.
+fn post(stage: &Stage<'_>, event: &Event, requests: &mut Vec<Value>, reason: &mut Option<String>) {
+    // The gateway posts a status only of a message that it knows, and `sent` only where a channel asks for it.
+    let is_news = event.status.is_none_or(|status| StatusSet::default().contains(status));
+    if !is_news || (event.kind == EventKind::MessageStatus && event.contact.id.is_empty()) {
+        return;
+    }
+    match request_body(&stage.platform, event) {
+        Ok(Some(body)) => requests.push(Stage::platform_request(body)),
+        Ok(None) => {}
+        Err(problem) => {
+            reason.get_or_insert_with(|| problem.to_string());
         }
     }
-    let json = result(&received.reply, received.verdict, reason.as_deref(), events, requests);
-    Rehearsed { json, trace: trace.unwrap_or_default() }
 }
 
 fn result(
@@ -81,9 +143,10 @@ fn result(
     reason: Option<&str>,
     events: Vec<Value>,
     platform_requests: Vec<Value>,
+    remembered: Option<Value>,
 ) -> Value {
     let headers = reply.headers.iter().map(|(name, value)| (SmolStr::new(name), Value::text(value)));
-    Value::map([
+    let members = [
         (
             "reply",
             Value::map([
@@ -97,7 +160,8 @@ fn result(
         ("events", Value::list(events)),
         ("platform_requests", Value::list(platform_requests)),
         ("calls", Value::list(Vec::new())),
-    ])
+    ];
+    Value::map(members.into_iter().chain(remembered.map(|changes| ("remembered", changes))))
 }
 
 /// A request as `dry-run --receive` describes it, and whether it is for a shared route.

@@ -5,60 +5,77 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use smol_str::SmolStr;
 
+use super::kept::{Kept, shown};
 use super::stage::Stage;
 use crate::call::{self, Outgoing, Response, Scripted, ScriptedAnswer, Shown, Transport};
-use crate::expression::{Map, Value};
+use crate::expression::{Failure, Map, Value};
+use crate::memory::Remember;
 use crate::message::{Contact, Content, Event, EventKind, Fault, IdOwner, Outbound, Status};
 use crate::pipeline::{Next, Outcome, Progress, Sending};
 use crate::platform::{read_message, request_body};
 
-/// Sends a message to a scripted provider; gives what `dry-run --format json` shows.
-pub fn send(stage: &Stage<'_>, message: &Outbound, provider: &Scripted) -> Value {
-    let mut sending =
-        match Sending::new(stage.plan, &stage.channel, message, Progress::default(), &stage.world) {
-            Ok(sending) => sending,
-            Err(failure) => return broken(stage, message, failure.0),
-        };
+/// Sends a message to a scripted provider; gives what `dry-run --format json` shows. `kept` stands for the store.
+pub fn send(stage: &Stage<'_>, message: &Outbound, provider: &Scripted, kept: &mut Kept) -> Value {
+    let mut sending = match sending(stage, message, kept) {
+        Ok(sending) => sending,
+        Err(failure) => return broken(stage, message, failure.0),
+    };
     loop {
         match sending.step() {
             Next::Request(request) => sending.answer(provider.answer(&request)),
-            Next::Done(outcome) => return result(stage, message, &provider.requests(), &outcome),
+            Next::Done(outcome) => {
+                kept.remember(sending.remembered());
+                return result(stage, message, &provider.requests(), &outcome, sending.remembered());
+            }
         }
     }
 }
 
+fn sending<'s>(stage: &'s Stage<'_>, message: &Outbound, kept: &Kept) -> Result<Sending<'s, 's>, Failure> {
+    let memory = kept.memory(&message.contact_id);
+    Sending::new(stage.plan, &stage.channel, memory, message, Progress::default(), &stage.world)
+}
+
 /// The parts that a message is cut into; why not, where it can't be.
-pub fn parts(stage: &Stage<'_>, message: &Outbound) -> Result<Value, String> {
-    Sending::new(stage.plan, &stage.channel, message, Progress::default(), &stage.world)
-        .map(|sending| sending.parts().clone())
-        .map_err(|failure| failure.0)
+pub fn parts(stage: &Stage<'_>, message: &Outbound, kept: &Kept) -> Result<Value, String> {
+    sending(stage, message, kept).map(|sending| sending.parts().clone()).map_err(|failure| failure.0)
 }
 
 /// Sends a message for real.
-pub async fn send_live(stage: &Stage<'_>, message: &Outbound, transport: &dyn Transport) -> Value {
+pub async fn send_live(
+    stage: &Stage<'_>,
+    message: &Outbound,
+    transport: &dyn Transport,
+    kept: &Kept,
+) -> Value {
     let mut requests = Vec::new();
-    let mut sending =
-        match Sending::new(stage.plan, &stage.channel, message, Progress::default(), &stage.world) {
-            Ok(sending) => sending,
-            Err(failure) => return broken(stage, message, failure.0),
-        };
+    let mut sending = match sending(stage, message, kept) {
+        Ok(sending) => sending,
+        Err(failure) => return broken(stage, message, failure.0),
+    };
     loop {
         match sending.step() {
             Next::Request(request) => {
                 sending.answer(call::send(transport, &request).await);
                 requests.push(*request);
             }
-            Next::Done(outcome) => return result(stage, message, &requests, &outcome),
+            Next::Done(outcome) => return result(stage, message, &requests, &outcome, sending.remembered()),
         }
     }
 }
 
 fn broken(stage: &Stage<'_>, message: &Outbound, reason: String) -> Value {
     let fault = Fault { code: "mapping".into(), message: reason };
-    result(stage, message, &[], &Outcome::Failed { fault })
+    result(stage, message, &[], &Outcome::Failed { fault }, &[])
 }
 
-fn result(stage: &Stage<'_>, message: &Outbound, requests: &[Outgoing], outcome: &Outcome) -> Value {
+fn result(
+    stage: &Stage<'_>,
+    message: &Outbound,
+    requests: &[Outgoing],
+    outcome: &Outcome,
+    changes: &[Remember],
+) -> Value {
     let ids = match outcome {
         Outcome::Sent { ids } => ids.concat().into_iter().map(Value::from).collect(),
         _ => Vec::new(),
@@ -75,14 +92,15 @@ fn result(stage: &Stage<'_>, message: &Outbound, requests: &[Outgoing], outcome:
         Outcome::Failed { fault } | Outcome::OptOut { fault } => failed_status(stage, message, fault),
         _ => None,
     };
-    Value::map([
+    let members = [
         ("requests", Value::list(requests.iter().map(request_json).collect())),
         ("outcome", Value::text(outcome.as_str())),
         ("ids", Value::list(ids)),
         ("error", error.unwrap_or_default()),
         ("retry_after", retry_after.unwrap_or_default()),
         ("platform_requests", Value::list(failed.into_iter().collect())),
-    ])
+    ];
+    Value::map(members.into_iter().chain(shown(changes).map(|changes| ("remembered", changes))))
 }
 
 /// The status that tells the platform that a message failed.
@@ -96,6 +114,7 @@ fn failed_status(stage: &Stage<'_>, message: &Outbound, fault: &Fault) -> Option
         content: Content::default(),
         status: Some(Status::Failed),
         error: Some(fault.clone()),
+        up_to: None,
     };
     request_body(&stage.platform, &event).ok().flatten().map(Stage::platform_request)
 }

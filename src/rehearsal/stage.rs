@@ -23,6 +23,8 @@ pub struct Stage<'p> {
     pub channel: Arc<Channel>,
     /// The platform's side of it.
     pub platform: PlatformChannel,
+    /// What the store holds, as [`Kept::of`](super::Kept::of) reads it.
+    pub store: Value,
     /// Where the gateway is reached.
     pub public_url: String,
     /// Time and randomness.
@@ -51,7 +53,14 @@ impl<'p> Stage<'p> {
         let id_type = ContactIdKind::of(&given.get("contact_id").to_text()).unwrap_or(plan.contact_id);
         let platform = PlatformChannel { channel_id: facts.channel_id, id_type };
         let world = World::fixed(now, 1);
-        let stage = Self { plan, channel: Arc::new(channel), platform, public_url, world };
+        let stage = Self {
+            plan,
+            channel: Arc::new(channel),
+            platform,
+            store: given.get("store").clone(),
+            public_url,
+            world,
+        };
         (stage, problems.into_iter().map(|problem| problem.message).collect())
     }
 

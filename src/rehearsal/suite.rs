@@ -1,10 +1,9 @@
 //! The tests of a mapping.
 
-use std::collections::HashSet;
-
 use smol_str::SmolStr;
 
 use super::compare::{Difference, compare};
+use super::kept::Kept;
 use super::receiving::{receive, request_of};
 use super::sending::{answers_of, message_of, send};
 use super::stage::{NOW, Stage};
@@ -57,8 +56,11 @@ fn run_case(plan: &Plan, channel: Option<&TestChannel>, case: &TestCase) -> Case
         return result;
     }
     let outcome = match (&case.receive, &case.send) {
-        (Some(received), None) => rehearse_webhook(&stage, received),
-        (None, Some(sent)) => rehearse_message(&stage, sent, &case.provider),
+        (Some(received), None) => {
+            earlier(&stage, case).and_then(|mut kept| rehearse_webhook(&stage, received, &mut kept))
+        }
+        (None, Some(sent)) => earlier(&stage, case)
+            .and_then(|mut kept| rehearse_message(&stage, sent, &case.provider, &mut kept)),
         _ => Err("a test is either `receive` or `send`".into()),
     };
     match outcome {
@@ -111,12 +113,22 @@ fn raw_map(map: &spec::Map<Raw>) -> Value {
     Value::map(map.0.iter().map(|(name, raw)| (name.value.clone(), raw.0.to_value())))
 }
 
-fn rehearse_webhook(stage: &Stage<'_>, given: &spec::Receive) -> Result<Value, String> {
+/// The store of a test, after the webhooks that arrive before.
+fn earlier(stage: &Stage<'_>, case: &TestCase) -> Result<Kept, String> {
+    let given = case.store.as_ref().map(|raw| raw.0.to_value()).unwrap_or_default();
+    let mut kept = Kept::of(&given)?;
+    for webhook in &case.before {
+        rehearse_webhook(stage, webhook, &mut kept)?;
+    }
+    Ok(kept)
+}
+
+fn rehearse_webhook(stage: &Stage<'_>, given: &spec::Receive, kept: &mut Kept) -> Result<Value, String> {
     let (shared, mut request) = webhook_of(stage, given)?;
     if given.sign.is_some_and(|flag| flag.0) {
         sign_webhook(stage, shared, &mut request)?;
     }
-    Ok(receive(stage, shared, &request, &mut HashSet::new()).json)
+    Ok(receive(stage, shared, &request, kept).json)
 }
 
 /// The webhook of a test, not signed yet, and whether it is for a shared route.
@@ -177,9 +189,10 @@ fn rehearse_message(
     stage: &Stage<'_>,
     given: &spec::SendCase,
     provider: &[spec::ScriptedAnswer],
+    kept: &mut Kept,
 ) -> Result<Value, String> {
     let (message, answers) = sent_of(given, provider)?;
-    Ok(send(stage, &message, &Scripted::new(answers)))
+    Ok(send(stage, &message, &Scripted::new(answers), kept))
 }
 
 /// The message of a test, and the answers that the provider gives.
@@ -241,6 +254,7 @@ fn check(expect: &spec::Expect, outcome: &Value) -> Vec<Difference> {
         ("ids", &expect.ids),
         ("error", &expect.error),
         ("retry_after", &expect.retry_after),
+        ("remembered", &expect.remembered),
     ] {
         if let Some(raw) = raw {
             compare(name, &raw.0.to_value(), outcome.get(name), exact, &mut differences);

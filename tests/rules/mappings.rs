@@ -4,7 +4,7 @@ use crate::program::{root, run};
 
 #[test]
 fn the_tests_of_every_mapping_pass() {
-    let output = run(root(), ["test", "mappings", "src/sandbox"]);
+    let output = run(root(), ["test", "mappings", "src/sandbox", "tests/fixtures/mappings"]);
     assert_eq!(output.code, 0, "{}{}", output.stdout, output.stderr);
     assert!(output.stdout.contains(" 0 failed"), "{}", output.stdout);
     assert!(!output.stderr.contains("warning"), "{}", output.stderr);
@@ -12,7 +12,7 @@ fn the_tests_of_every_mapping_pass() {
 
 #[test]
 fn check_finds_nothing() {
-    let output = run(root(), ["check", "mappings", "src/sandbox"]);
+    let output = run(root(), ["check", "mappings", "src/sandbox", "tests/fixtures/mappings"]);
     assert_eq!((output.code, output.stdout.as_str()), (0, ""), "{}", output.stderr);
     assert!(output.stderr.contains(": 0 errors, 0 warnings"), "{}", output.stderr);
 }
