@@ -7,6 +7,7 @@
 use bytes::Bytes;
 use smol_str::SmolStr;
 
+use super::duration::millis_of;
 use super::transport::TransportError;
 use crate::expression::{Env, Failure, Map, Scope, Value};
 use crate::message::Fault;
@@ -237,22 +238,9 @@ fn decode(how: Option<Decode>, response: &Response, text: &str) -> Value {
     }
 }
 
-/// `30s`, `500ms` or a number of seconds, in milliseconds.
+/// How long a class says to wait, at most a day, in milliseconds.
 fn wait(value: &Value) -> Option<u64> {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // between 0 and a day
-    let seconds = |number: f64| (0.0..=86_400.0).contains(&number).then_some((number * 1000.0) as u64);
-    let text = value.to_text();
-    let text = text.trim();
-    let (number, factor) = if let Some(number) = text.strip_suffix("ms") {
-        (number, 0.001)
-    } else if let Some(number) = text.strip_suffix('s') {
-        (number, 1.0)
-    } else if let Some(number) = text.strip_suffix('m') {
-        (number, 60.0)
-    } else {
-        (text, 1.0)
-    };
-    number.trim().parse::<f64>().ok().and_then(|number| seconds(number * factor))
+    millis_of(value).filter(|millis| *millis <= 86_400_000)
 }
 
 /// How long `Retry-After` says to wait, in milliseconds: a number of seconds, or a date (RFC 9110, 10.2.3). Some

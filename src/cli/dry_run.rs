@@ -110,10 +110,11 @@ fn receiving(args: &Args, stage: &Stage<'_>, path: &Path) -> Result<Verdict, Tro
         one => vec![one.clone()],
     };
     let mut kept = store(stage)?;
+    let provider = provider(args)?;
     let mut results = Vec::new();
     for (index, given) in requests.iter().enumerate() {
         let (shared, request) = request_of(stage, given).map_err(Trouble)?;
-        let rehearsed = receive(stage, shared, &request, &mut kept);
+        let rehearsed = receive(stage, shared, &request, &provider, &mut kept);
         if args.format == Format::Text {
             print(&format!("== request {}: {} {}", index + 1, request.method, request.url));
             for (name, value) in &rehearsed.trace.0 {
@@ -121,7 +122,7 @@ fn receiving(args: &Args, stage: &Stage<'_>, path: &Path) -> Result<Verdict, Tro
             }
             print(&sections(
                 &rehearsed.json,
-                &["verdict", "reason", "events", "platform_requests", "remembered", "reply"],
+                &["verdict", "reason", "events", "platform_requests", "calls", "remembered", "reply"],
             ));
         }
         results.push(rehearsed.json);
@@ -139,10 +140,9 @@ fn sending(args: &Args, stage: &Stage<'_>, path: &Path) -> Result<Verdict, Troub
         let policy = NetworkPolicy { allow_private: args.allow_private };
         let transport = HttpTransport::new(policy).map_err(|error| Trouble(error.to_string()))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(send_live(stage, &message, &transport, &kept))
+        runtime.block_on(send_live(stage, &message, &transport, &mut kept))
     } else {
-        let answers = args.provider.as_deref().map(read_json).transpose()?.unwrap_or_default();
-        send(stage, &message, &Scripted::new(answers_of(&answers).map_err(Trouble)?), &mut kept)
+        send(stage, &message, &provider(args)?, &mut kept)
     };
     match args.format {
         Format::Json => print(&pretty(&result)),
@@ -157,6 +157,12 @@ fn sending(args: &Args, stage: &Stage<'_>, path: &Path) -> Result<Verdict, Troub
         }
     }
     Ok(Verdict::Good)
+}
+
+/// What the provider answers.
+fn provider(args: &Args) -> Result<Scripted, Trouble> {
+    let answers = args.provider.as_deref().map(read_json).transpose()?.unwrap_or_default();
+    Ok(Scripted::new(answers_of(&answers).map_err(Trouble)?))
 }
 
 /// What stands for the store: what `--channel` says that it holds.

@@ -7,8 +7,8 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::expression::{Names, Scope, Template};
 use crate::message::Media;
 use crate::plan::{
-    AttachmentMode, Auth, Body, Caption, Carrier, Class, Meaning, MediaKind, Mode, Overflow, Parts, Request,
-    Response, Send, Step, StepEach, Unit,
+    AttachmentMode, Auth, Body, Caption, Carrier, Class, Exchange, Meaning, MediaKind, Mode, Overflow, Parts,
+    Request, Response, Send, Step, StepEach, Unit,
 };
 use crate::spec::{self, Map, Raw};
 use crate::yaml::Text;
@@ -151,13 +151,15 @@ impl Compiler<'_> {
             when,
             lets,
             require: self.optional_condition(step.require.as_ref(), &names),
-            request: self.request(http, &step.request, &names),
-            response: step
-                .response
-                .as_ref()
-                .map(|response| self.response(response, &in_response))
-                .unwrap_or_default(),
-            repeat: step.repeat.as_ref().map(|repeat| self.repeat(repeat, &in_response)),
+            exchange: Exchange {
+                request: self.request(http, &step.request, &names),
+                response: step
+                    .response
+                    .as_ref()
+                    .map(|response| self.response(response, &in_response))
+                    .unwrap_or_default(),
+                repeat: step.repeat.as_ref().map(|repeat| self.repeat(repeat, &in_response)),
+            },
             consume: self.consume(&step.consume),
         }
     }

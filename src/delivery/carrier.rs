@@ -17,9 +17,10 @@ pub enum Outcome {
         /// The provider's ids per part of the message; a part may have several names. Empty for the platform.
         ids: Vec<Vec<String>>,
     },
-    /// A request of several succeeded: the next one is due at once, with its own place in the rate. No attempt is
-    /// counted.
+    /// A request of several succeeded: the next one has its own place in the rate. No attempt is counted.
     Partly {
+        /// When the next one is due; zero is at once.
+        after: Duration,
         /// Small JSON about what is sent already; comes back with the next attempt.
         progress: String,
     },

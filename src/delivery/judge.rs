@@ -39,11 +39,11 @@ pub fn judge(
         Outcome::Sent { ids } => ended(Ending::Sent { ids }),
         Outcome::Failed { fault } => ended(Ending::Failed { fault }),
         Outcome::OptOut { fault } => Judgement { opted_out: true, ..ended(Ending::Failed { fault }) },
-        Outcome::Partly { progress } => Judgement {
+        Outcome::Partly { progress, after } => Judgement {
             attempts: delivery.attempts,
-            again_after: Some(Duration::ZERO),
+            again_after: Some(after),
             ..ended(Ending::Retry {
-                not_before: now,
+                not_before: later(now, after),
                 error: String::new(),
                 progress: Some(progress),
                 pause_lane: None,
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_part_that_was_sent_is_no_attempt_and_the_next_is_due_at_once() {
-        let it = judged(Outcome::Partly { progress: "1".into() }, 1000);
+        let it = judged(Outcome::Partly { progress: "1".into(), after: Duration::ZERO }, 1000);
         assert_eq!((it.attempts, it.again_after, it.rest), (0, Some(Duration::ZERO), None));
         assert!(matches!(it.ending, Ending::Retry { not_before: 1000, progress: Some(_), .. }));
     }

@@ -514,13 +514,15 @@ codes! {
     ///
     /// Wrong:
     /// ```yaml
-    /// calls: {profile: {request: {url: "users/{{arg.id}}"}}}
-    /// lookup_contact: {$call: profil, id: "{{contact.id}}"}
+    /// calls:
+    ///   token: {request: {url: "https://a.example/token"}}
+    /// http: {auth: {bearer: {$call: tokn}}}
     /// ```
     /// Right:
     /// ```yaml
-    /// calls: {profile: {request: {url: "users/{{arg.id}}"}}}
-    /// lookup_contact: {$call: profile, id: "{{contact.id}}"}
+    /// calls:
+    ///   token: {request: {url: "https://a.example/token"}}
+    /// http: {auth: {bearer: {$call: token}}}
     /// ```
     "P0030" "unknown-call" UnknownCall Error;
 
@@ -532,13 +534,18 @@ codes! {
     ///
     /// Wrong:
     /// ```yaml
-    /// response: {ok: {"{{state}}": done}, id: {$call: find_id, number: $.number}}
+    /// calls:
+    ///   token: {request: {url: "https://a.example/token"}, response: {return: {$call: other}}}
+    ///   other: {request: {url: "https://a.example/other"}}
     /// ```
     /// Right:
     /// ```yaml
-    /// steps:
-    ///   - {id: sent, request: {url: messages}, response: {ok: {$.state: done}}}
-    ///   - {request: {url: ids, query: {number: "{{sent.number}}"}}, response: {id: $.id}}
+    /// calls:
+    ///   token:
+    ///     steps:
+    ///       - {id: first, request: {url: "https://a.example/token"}}
+    ///       - {compute: {$call: other, code: "{{first.code}}"}}
+    ///   other: {request: {url: "https://a.example/other", query: {code: "{{arg.code}}"}}}
     /// ```
     "P0031" "no-call-here" NoCallHere Error;
 
@@ -547,12 +554,13 @@ codes! {
     /// Wrong:
     /// ```yaml
     /// calls:
-    ///   token: {request: {url: token, query: {old: {$call: token}}}}
+    ///   token: {request: {url: "https://a.example/token", query: {old: {$call: token}}}}
     /// ```
     /// Right:
     /// ```yaml
     /// calls:
-    ///   token: {request: {url: token, query: {key: "{{config.key}}"}}}
+    ///   token: {request: {url: "https://a.example/token", query: {key: "{{config.key}}"}}}
+    /// config: {key: {secret: true}}
     /// ```
     "P0032" "circular-call" CircularCall Error;
 }

@@ -55,6 +55,9 @@ impl Expr {
                 if *root == Root::Scope(Scope::Store) && env.answers.deferring {
                     env.answers.deferred = true;
                 }
+                if let Root::Local(slot) = root {
+                    env.answered(*slot)?;
+                }
                 Ok(follow(*root, steps, env))
             }
             Self::Call(call) => call.eval(env),

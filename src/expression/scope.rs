@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use smol_str::SmolStr;
 
-use super::call::Answers;
+use super::call::{Answers, Wanted};
 use super::value::Value;
 use crate::world::{Millis, World};
 
@@ -315,6 +315,8 @@ pub struct Turn {
 pub struct Env<'w> {
     scopes: [Value; Scope::ALL.len()],
     locals: Vec<Value>,
+    /// The calls that `let` names want, by slot.
+    unanswered: Vec<(usize, Wanted)>,
     /// The innermost loop.
     pub turn: Turn,
     /// Randomness.
@@ -339,6 +341,7 @@ impl<'w> Env<'w> {
         Self {
             scopes: std::array::from_fn(|_| Value::Null),
             locals: Vec::new(),
+            unanswered: Vec::new(),
             turn: Turn::default(),
             now: world.now(),
             world,
@@ -369,6 +372,29 @@ impl<'w> Env<'w> {
     pub fn set_local(&mut self, slot: usize, value: Value) {
         self.locals.resize(slot, Value::Null);
         self.locals.push(value);
+        self.unanswered.retain(|(unanswered, _)| *unanswered < slot);
+    }
+
+    /// Lets a `let` name want a call where it is read.
+    pub fn set_unanswered(&mut self, slot: usize, wanted: Wanted) {
+        self.set_local(slot, Value::Null);
+        self.unanswered.push((slot, wanted));
+    }
+
+    /// Fails where a `let` name wants a call that has not been made.
+    pub(super) fn answered(&mut self, slot: usize) -> Result<(), Failure> {
+        match self.unanswered.iter().find(|(unanswered, _)| *unanswered == slot) {
+            None => Ok(()),
+            Some((_, wanted)) => {
+                self.answers.wanted = Some(wanted.clone());
+                Err(Failure(format!("the call `{}` has not been made", wanted.key)))
+            }
+        }
+    }
+
+    /// The same place for another evaluation, which has its own budget: after a call was made, all is evaluated again.
+    pub fn refill(&mut self) {
+        self.budget = BUDGET;
     }
 
     /// Spends for a text that was made: one step for each 256 bytes.

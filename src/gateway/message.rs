@@ -63,10 +63,11 @@ impl Gateway {
         message.id = self.world.new_id();
         // What can never be sent is refused now, while an agent sees it.
         let memory = recall(&*self.store, channel, &message.contact_id, self.world.now()).await?;
-        let mut sending =
-            Sending::new(&channel.plan, &channel.channel, memory, &message, Progress::default(), &self.world)
-                .map_err(|failure| Refused::Message(failure.to_string()))?;
-        if let Next::Done(outcome) = sending.step() {
+        let (plan, settings, cache) = (&channel.plan, &channel.channel, self.calls.clone());
+        let next = Sending::new(plan, settings, memory, &message, Progress::default(), cache, &self.world)
+            .map_err(|failure| Refused::Message(failure.to_string()))?
+            .step();
+        if let Next::Done(outcome) = next {
             return Err(Refused::Message(outcome.fault().map(ToString::to_string).unwrap_or_default()));
         }
         let payload = serde_json::to_vec(&message).map_err(|error| Refused::Message(error.to_string()))?;

@@ -3,6 +3,7 @@
 //! It speaks no HTTP of its own; `server` turns requests into calls of [`Gateway`]. Invariant: what it accepts is
 //! in the store before it says so.
 
+mod deferred;
 mod message;
 mod parcel;
 mod to_platform;
@@ -21,7 +22,7 @@ use smol_str::SmolStr;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::call::{HttpTransport, Transport, TransportError};
+use crate::call::{CallCache, HttpTransport, Transport, TransportError};
 use crate::delivery::{ByDirection, Engine, LaneSettings, LaneStats, Parts, Rate, RetryPolicy};
 use crate::load::{ChannelSettings, Settings};
 use crate::pipeline::Directory;
@@ -96,6 +97,7 @@ pub struct Gateway {
     channels: Arc<Channels>,
     store: Arc<dyn Store>,
     engine: Engine,
+    calls: Arc<CallCache>,
     world: World,
     public_url: String,
     stop: watch::Sender<bool>,
@@ -122,17 +124,20 @@ impl Gateway {
             store::open(&settings.store, &store::Options { retention, ..store::Options::default() }, feed)?;
         let public_url = settings.public_url.clone();
         let channels = Arc::new(Channels::new(settings));
+        let calls = Arc::new(CallCache::default());
         let carrier = ByDirection {
             inbound: Arc::new(to_platform::ToPlatform::new(
                 channels.clone(),
                 store.clone(),
                 transport.clone(),
+                calls.clone(),
                 world.clone(),
             )),
             outbound: Arc::new(to_provider::ToProvider::new(
                 channels.clone(),
                 store.clone(),
                 transport,
+                calls.clone(),
                 world.clone(),
             )),
         };
@@ -146,7 +151,7 @@ impl Gateway {
         });
         let (stop, stopped) = watch::channel(false);
         let purging = Mutex::new(Some(tokio::spawn(keep_house(store.clone(), world.clone(), stopped))));
-        Ok(Self { channels, store, engine, world, public_url, stop, purging })
+        Ok(Self { channels, store, engine, calls, world, public_url, stop, purging })
     }
 
     /// The store.

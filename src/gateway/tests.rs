@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::call::{NetworkPolicy, Scripted};
+use crate::call::{NetworkPolicy, Response, Scripted, ScriptedAnswer};
 use crate::compile;
 use crate::diagnostic::{self, Diagnostics, Sources};
 use crate::expression::{Map, Value};
@@ -31,8 +31,12 @@ send:
 ";
 
 fn gateway() -> Gateway {
+    gateway_of(MAPPING, Arc::new(Scripted::default()))
+}
+
+fn gateway_of(mapping: &str, transport: Arc<dyn Transport>) -> Gateway {
     let (mut sources, mut out) = (Sources::new(), Diagnostics::new());
-    let file = sources.add("t.yaml", MAPPING);
+    let file = sources.add("t.yaml", mapping);
     let plan = yaml::parse(file, &sources, &mut out).and_then(|node| compile::mapping(&node, &mut out));
     let plan = Arc::new(plan.unwrap_or_else(|| panic!("{}", diagnostic::text(&out, &sources, false))));
     let mut config = Map::new();
@@ -60,8 +64,7 @@ fn gateway() -> Gateway {
             retry: Retry::default(),
         }],
     };
-    Gateway::with_transport(settings, World::fixed(1_767_323_045_000, 1), Arc::new(Scripted::default()))
-        .unwrap()
+    Gateway::with_transport(settings, World::fixed(1_767_323_045_000, 1), transport).unwrap()
 }
 
 fn webhook(body: &'static str) -> Incoming {
@@ -126,4 +129,59 @@ async fn an_alias_leads_back_to_the_contact() {
     let filter = store::Filter { mid: Some(mid.into()), ..store::Filter::default() };
     let found = gateway.store().list(filter).await.unwrap();
     assert_eq!(found[0].delivery.contact, "a-b");
+}
+
+const WITH_TOKEN: &str = "
+patchcord: 1
+name: t
+contact_id: custom
+config: {key: {secret: true}, sender: {address: true}}
+http: {auth: {bearer: {$call: token}}}
+calls:
+  token:
+    request: {url: 'https://x.io/token', query: {key: '{{config.key}}'}}
+    response: {return: $.token}
+    cache: {ttl: 1h}
+  upload: {request: {url: 'https://x.io/upload', json: {of: '{{arg.of}}'}}, response: {return: $.file}}
+send:
+  steps:
+    - {each: parts, let: {file: {$call: upload, of: '{{part.text}}'}}, request: {url: 'https://x.io/send', json: {f: '{{file}}'}}, response: {id: $.id}}
+";
+
+#[tokio::test]
+async fn many_messages_fetch_one_token_and_a_retry_repeats_no_call() {
+    let answer = |url: &str, times: Option<u64>, status: u16, body: &str| ScriptedAnswer {
+        url: Some(url.into()),
+        times,
+        response: Some(Response { status, body: body.to_string().into(), ..Response::default() }),
+        ..ScriptedAnswer::default()
+    };
+    let provider = Arc::new(Scripted::new(vec![
+        answer("https://x.io/token", None, 200, r#"{"token":"t1"}"#),
+        answer("https://x.io/upload", None, 200, r#"{"file":"f1"}"#),
+        answer("https://x.io/send", Some(1), 503, ""),
+        answer("https://x.io/send", None, 200, r#"{"id":"p"}"#),
+    ]));
+    let gateway = gateway_of(WITH_TOKEN, provider.clone());
+    for contact in ["a", "b", "c", "d"] {
+        let body = format!(r#"{{"contactId":"{contact}","message":{{"type":"text","text":"{contact}"}}}}"#);
+        gateway.accept_message(Some("c"), Some("Bearer t0ken"), body.into()).await.unwrap();
+    }
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while gateway.store().counts().await.unwrap().queued > 0 && tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    gateway.finish(Duration::from_secs(5)).await;
+    let requests = provider.requests();
+    let count = |url: &str| requests.iter().filter(|request| request.urls[0].starts_with(url)).count();
+    assert_eq!(count("https://x.io/token"), 1, "one makes the call, the others wait for its value");
+    assert_eq!(
+        count("https://x.io/upload"),
+        4,
+        "once for each message, also for the one that was tried again"
+    );
+    assert_eq!(count("https://x.io/send"), 5);
+    assert!(requests.iter().filter(|request| request.urls[0].ends_with("/send")).all(|it| {
+        it.headers.iter().any(|(name, value)| name == "authorization" && value == "Bearer t1")
+    }));
 }

@@ -7,15 +7,14 @@ use futures_util::future::BoxFuture;
 use smol_str::SmolStr;
 
 use super::Channels;
-use super::parcel::{Deferred, Parcel};
-use super::to_provider::recall;
-use crate::call::{self, Outgoing, Response, Shown, Transport, TransportError, retry_after};
+use super::parcel::Parcel;
+use crate::call::{self, CallCache, Outgoing, Response, Shown, Transport, TransportError, retry_after};
 use crate::delivery::{Carrier, Outcome, Report};
 use crate::load::ChannelSettings;
+use crate::memory::Remember;
 use crate::message::{Event, Fault};
-use crate::pipeline::{Late, Site};
 use crate::platform::request_body;
-use crate::store::{Delivery, Store, StoreError};
+use crate::store::{Delivery, Store};
 use crate::world::{Millis, World};
 
 /// How long the platform's answer may take.
@@ -24,10 +23,11 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const LONGEST_REASON: usize = 300;
 
 pub(super) struct ToPlatform {
-    channels: Arc<Channels>,
-    store: Arc<dyn Store>,
-    transport: Arc<dyn Transport>,
-    world: World,
+    pub(super) channels: Arc<Channels>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) transport: Arc<dyn Transport>,
+    pub(super) calls: Arc<CallCache>,
+    pub(super) world: World,
 }
 
 impl ToPlatform {
@@ -35,12 +35,13 @@ impl ToPlatform {
         channels: Arc<Channels>,
         store: Arc<dyn Store>,
         transport: Arc<dyn Transport>,
+        calls: Arc<CallCache>,
         world: World,
     ) -> Self {
-        Self { channels, store, transport, world }
+        Self { channels, store, transport, calls, world }
     }
 
-    async fn post(&self, delivery: &Delivery) -> Outcome {
+    async fn post(&self, delivery: &Delivery, remember: &mut Vec<Remember>) -> Outcome {
         let Some(channel) = self.channels.get(&delivery.lane.channel) else {
             return retry("channel", "the channel is not configured", None);
         };
@@ -63,9 +64,9 @@ impl ToPlatform {
         }
         let event = match &parcel.deferred {
             None => parcel.event,
-            Some(deferred) => match self.whole(channel, &parcel.event, deferred).await {
+            Some(deferred) => match self.whole(channel, delivery, &parcel.event, deferred, remember).await {
                 Ok(event) => event,
-                Err(error) => return retry("store", &error.to_string(), None),
+                Err(outcome) => return outcome,
             },
         };
         let request = match request(channel, &event) {
@@ -80,38 +81,13 @@ impl ToPlatform {
     }
 }
 
-impl ToPlatform {
-    /// An event that was not known as a whole when its webhook came.
-    async fn whole(
-        &self,
-        channel: &ChannelSettings,
-        known: &Event,
-        deferred: &Deferred,
-    ) -> Result<Event, StoreError> {
-        let memory = recall(&*self.store, channel, &known.contact.id, self.world.now()).await?;
-        let (shared, request) = deferred.request();
-        let site = Site {
-            plan: &channel.plan,
-            channel: (!shared).then_some(&*channel.channel),
-            deployment: &channel.channel.deployment,
-            directory: &*self.channels,
-            world: &self.world,
-        };
-        let late = Late { site, shared, request: &request, place: &deferred.place, known, memory: &memory };
-        let whole = match late.make(&Arc::default()) {
-            Ok(whole) => whole,
-            Err(wanted) => late.lost(&format!("the call `{}` was not made", wanted.key)),
-        };
-        if let Some(problem) = &whole.problem {
-            tracing::warn!(channel = %channel.channel.name, id = %known.id, problem, "a message is not whole");
-        }
-        Ok(whole.event)
-    }
-}
-
 impl Carrier for ToPlatform {
     fn attempt<'a>(&'a self, delivery: &'a Arc<Delivery>) -> BoxFuture<'a, Report> {
-        Box::pin(async { self.post(delivery).await.into() })
+        Box::pin(async {
+            let mut remember = Vec::new();
+            let outcome = self.post(delivery, &mut remember).await;
+            Report { outcome, remember }
+        })
     }
 }
 

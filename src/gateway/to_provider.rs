@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::Channels;
-use crate::call::{self, Transport};
+use crate::call::{self, CallCache, Transport};
 use crate::delivery::{Carrier, Outcome, Report};
 use crate::load::ChannelSettings;
 use crate::memory::{Memory, Remember};
@@ -23,6 +23,7 @@ pub(super) struct ToProvider {
     channels: Arc<Channels>,
     store: Arc<dyn Store>,
     transport: Arc<dyn Transport>,
+    calls: Arc<CallCache>,
     world: World,
 }
 
@@ -31,9 +32,10 @@ impl ToProvider {
         channels: Arc<Channels>,
         store: Arc<dyn Store>,
         transport: Arc<dyn Transport>,
+        calls: Arc<CallCache>,
         world: World,
     ) -> Self {
-        Self { channels, store, transport, world }
+        Self { channels, store, transport, calls, world }
     }
 
     async fn send(&self, delivery: &Delivery, remember: &mut Vec<Remember>) -> Outcome {
@@ -62,23 +64,28 @@ impl ToProvider {
             memory,
             &message,
             progress.unwrap_or_default(),
+            self.calls.clone(),
             &self.world,
         );
         let mut sending = match sending {
             Ok(sending) => sending.timeout(channel.limits.timeout),
             Err(failure) => return failed("mapping", failure.to_string()),
         };
-        if let Next::Request(request) = sending.step() {
-            sending.answer(call::send(&*self.transport, &request).await);
+        loop {
+            match sending.step() {
+                Next::Request(request) => {
+                    sending.answer(call::send(&*self.transport, &request).await);
+                    break;
+                }
+                Next::Wait(key) => self.calls.wait(&key).await,
+                Next::Done(_) => break,
+            }
         }
         *remember = sending.remembered().to_vec();
         // Steps that do not apply are passed over here; the next request, if there is one, waits for its turn.
         match sending.step() {
-            Next::Request(_) => match serde_json::to_string(sending.progress()) {
-                Ok(progress) => Outcome::Partly { progress },
-                Err(error) => failed("mapping", format!("a step's result can't be kept: {error}")),
-            },
-            Next::Done(outcome) => ended(outcome, sending.progress(), &channel.channel),
+            Next::Request(_) | Next::Wait(_) => partly(&sending.progress(), Duration::ZERO),
+            Next::Done(outcome) => ended(outcome, &sending.progress(), &channel.channel),
         }
     }
 }
@@ -107,6 +114,14 @@ pub(super) async fn recall(
     }
 }
 
+/// Something is done, and something is left.
+fn partly(progress: &Progress, after: Duration) -> Outcome {
+    match serde_json::to_string(progress) {
+        Ok(progress) => Outcome::Partly { progress, after },
+        Err(error) => failed("mapping", format!("what is done can't be kept: {error}")),
+    }
+}
+
 fn failed(code: &str, message: String) -> Outcome {
     Outcome::Failed { fault: Fault { code: code.into(), message } }
 }
@@ -114,15 +129,18 @@ fn failed(code: &str, message: String) -> Outcome {
 /// The outcome of an attempt, without the secrets that a provider may repeat in what it says.
 fn ended(outcome: pipeline::Outcome, progress: &Progress, channel: &Channel) -> Outcome {
     let clean = |fault: Fault| Fault { message: channel.redact(&fault.message).into_owned(), ..fault };
-    let progress = (progress.done > 0).then(|| serde_json::to_string(progress).ok()).flatten();
+    let kept = (*progress != Progress::default()).then(|| serde_json::to_string(progress).ok()).flatten();
     match outcome {
+        pipeline::Outcome::Later { after } => partly(progress, Duration::from_millis(after)),
         pipeline::Outcome::Sent { ids } => Outcome::Sent { ids },
         pipeline::Outcome::Retry { fault, after } => {
-            Outcome::Retry { after: after.map(Duration::from_millis), fault: clean(fault), progress }
+            Outcome::Retry { after: after.map(Duration::from_millis), fault: clean(fault), progress: kept }
         }
-        pipeline::Outcome::Throttled { fault, after } => {
-            Outcome::Throttled { after: after.map(Duration::from_millis), fault: clean(fault), progress }
-        }
+        pipeline::Outcome::Throttled { fault, after } => Outcome::Throttled {
+            after: after.map(Duration::from_millis),
+            fault: clean(fault),
+            progress: kept,
+        },
         pipeline::Outcome::Failed { fault } => Outcome::Failed { fault: clean(fault) },
         pipeline::Outcome::OptOut { fault } => Outcome::OptOut { fault: clean(fault) },
     }

@@ -6,6 +6,7 @@
 //! outcome.
 
 mod answer;
+mod calling;
 mod decode;
 mod emit;
 mod incoming;
@@ -19,8 +20,9 @@ mod trace;
 mod verify;
 
 pub use answer::Reply;
+pub use calling::CallProgress;
 pub use incoming::Incoming;
-pub use late::{Late, Whole};
+pub use late::{Late, Making, Origin, Whole};
 pub use receive::{Directory, NoRoute, Received, Route, Routed, Site, Terms, Verdict, find_route, receive};
 pub use sending::{Next, Outcome, Progress, Sending};
 pub use split::{size, split};

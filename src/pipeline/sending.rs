@@ -8,10 +8,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
+use super::calling::{Again, CallProgress, CallStep, Calling, Followed, broken};
 use super::parts::{attachment_value, parts, reply_value};
 use super::receive::enter;
-use super::remember::{forget, remember};
-use crate::call::{Meaning, Outgoing, Response, TransportError, build, interpret};
+use crate::call::{CallCache, Outgoing, Response, TransportError, build};
 use crate::expression::{Env, Failure, Scope, Turn, Value};
 use crate::memory::{Memory, Remember};
 use crate::message::{Fault, Outbound};
@@ -31,6 +31,12 @@ pub struct Progress {
     /// The results that later steps see (`id:` of a step), by slot.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     results: Vec<(usize, Value)>,
+    /// How far the calls have come that values ask for.
+    #[serde(default, skip_serializing_if = "CallProgress::is_empty")]
+    calls: CallProgress,
+    /// What is known of the next request, if it was made before.
+    #[serde(default, skip_serializing_if = "Again::is_default")]
+    again: Again,
 }
 
 /// What one attempt came to.
@@ -65,6 +71,11 @@ pub enum Outcome {
         /// Why.
         fault: Fault,
     },
+    /// It is under way, and goes on after so many milliseconds: the provider is not done yet.
+    Later {
+        /// How long to wait, in milliseconds.
+        after: u64,
+    },
 }
 
 impl Outcome {
@@ -72,7 +83,7 @@ impl Outcome {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Sent { .. } => "sent",
-            Self::Retry { .. } => "retry",
+            Self::Retry { .. } | Self::Later { .. } => "retry",
             Self::Throttled { .. } => "throttled",
             Self::Failed { .. } => "failed",
             Self::OptOut { .. } => "opt_out",
@@ -82,7 +93,7 @@ impl Outcome {
     /// Why it was not sent.
     pub fn fault(&self) -> Option<&Fault> {
         match self {
-            Self::Sent { .. } => None,
+            Self::Sent { .. } | Self::Later { .. } => None,
             Self::Retry { fault, .. }
             | Self::Throttled { fault, .. }
             | Self::Failed { fault }
@@ -94,6 +105,7 @@ impl Outcome {
     pub fn after(&self) -> Option<u64> {
         match self {
             Self::Retry { after, .. } | Self::Throttled { after, .. } => *after,
+            Self::Later { after } => Some(*after),
             _ => None,
         }
     }
@@ -104,6 +116,8 @@ impl Outcome {
 pub enum Next {
     /// Send this request and tell [`Sending::answer`] what came of it.
     Request(Box<Outgoing>),
+    /// Somebody else is making a call that this message needs: wait for it ([`CallCache::wait`]), then go on.
+    Wait(String),
     /// Nothing; this is what it came to.
     Done(Outcome),
 }
@@ -111,8 +125,11 @@ pub enum Next {
 /// One attempt to send a message.
 pub struct Sending<'p, 'w> {
     send: &'p Send,
+    message: &'p Outbound,
     env: Env<'w>,
-    parts: Vec<Value>,
+    calling: Calling<'p, 'w>,
+    /// The parts of the message; none before they are known.
+    parts: Option<Vec<Value>>,
     /// The step that is next, none of whose items is settled before it is reached.
     step: usize,
     /// The items of that step, each with a request of its own; none before the step is reached.
@@ -122,23 +139,19 @@ pub struct Sending<'p, 'w> {
     /// How many items are settled in an earlier attempt and are to be passed over.
     passed: usize,
     progress: Progress,
-    channel: SmolStr,
-    contact: SmolStr,
-    memory: Memory,
-    /// What is to be remembered because of the requests that were made, and forgotten.
-    remember: Vec<Remember>,
     outcome: Option<Outcome>,
     timeout: std::time::Duration,
 }
 
 impl<'p, 'w> Sending<'p, 'w> {
-    /// An attempt that goes on where `progress` stopped.
+    /// An attempt that goes on where `progress` stopped. `cache` has the values of calls that are used again.
     pub fn new(
         plan: &'p Plan,
         channel: &Channel,
         memory: Memory,
-        message: &Outbound,
-        progress: Progress,
+        message: &'p Outbound,
+        mut progress: Progress,
+        cache: Arc<CallCache>,
         world: &'w World,
     ) -> Result<Self, Failure> {
         let Some(send) = &plan.send else {
@@ -148,28 +161,22 @@ impl<'p, 'w> Sending<'p, 'w> {
         enter(channel, &mut env);
         env.set(Scope::Message, message_scope(message));
         env.set(Scope::Contact, Value::map([("id", Value::text(&message.contact_id))]));
-        env.set(Scope::Store, memory.scope());
-        send.lets.bind(&mut env)?;
-        let parts = parts(&send.parts, &message.content, &mut env)?;
-        env.set(Scope::Parts, Value::list(parts.clone()));
-        for (slot, value) in &progress.results {
-            env.set_local(*slot, value.clone());
-        }
+        let calls = std::mem::take(&mut progress.calls);
+        let timeout = plan.limits.timeout;
         Ok(Self {
             send,
+            message,
             env,
-            parts,
+            calling: Calling::new(plan, channel, cache, calls, world, timeout)
+                .about(SmolStr::new(&message.contact_id), memory),
+            parts: None,
             step: 0,
             items: None,
             at: 0,
             passed: progress.done,
             progress,
-            channel: channel.name.clone(),
-            contact: SmolStr::new(&message.contact_id),
-            memory,
-            remember: Vec::new(),
             outcome: None,
-            timeout: plan.limits.timeout,
+            timeout,
         })
     }
 
@@ -177,22 +184,27 @@ impl<'p, 'w> Sending<'p, 'w> {
     #[must_use]
     pub fn timeout(mut self, timeout: std::time::Duration) -> Self {
         self.timeout = timeout;
+        self.calling.timeout(timeout);
         self
     }
 
-    /// The parts that the message was cut into.
-    pub fn parts(&self) -> &Value {
-        self.env.scope(Scope::Parts)
+    /// The parts that the message was cut into; null while a call must be made before that is known.
+    pub fn parts(&mut self) -> Result<&Value, Failure> {
+        self.calling.inform(&mut self.env);
+        match self.begin() {
+            Err(failure) if self.env.answers.wanted.is_none() => Err(failure),
+            _ => Ok(self.env.scope(Scope::Parts)),
+        }
     }
 
     /// How far it has come.
-    pub fn progress(&self) -> &Progress {
-        &self.progress
+    pub fn progress(&self) -> Progress {
+        Progress { calls: self.calling.progress().clone(), ..self.progress.clone() }
     }
 
     /// What is to be remembered because of the requests that were made, and forgotten.
     pub fn remembered(&self) -> &[Remember] {
-        &self.remember
+        self.calling.remembered()
     }
 
     /// What is to be done next.
@@ -201,6 +213,12 @@ impl<'p, 'w> Sending<'p, 'w> {
             return Next::Done(outcome.clone());
         }
         loop {
+            match self.calling.step() {
+                CallStep::Idle => {}
+                CallStep::Request(request) => return Next::Request(request),
+                CallStep::Wait(key) => return Next::Wait(key),
+            }
+            self.calling.inform(&mut self.env);
             match self.prepare() {
                 Ok(Prepared::Request(request)) => return Next::Request(request),
                 Ok(Prepared::Nothing) => self.settle(),
@@ -209,7 +227,17 @@ impl<'p, 'w> Sending<'p, 'w> {
                     return self.end(Outcome::Failed { fault: Fault { code: "nothing".into(), message } });
                 }
                 Ok(Prepared::End) => return self.end(Outcome::Sent { ids: self.progress.ids.clone() }),
-                Err(outcome) => return self.end(outcome),
+                Err(Unprepared::Ended(outcome)) => return self.end(outcome),
+                Err(Unprepared::Failed(failure)) => match self.env.answers.wanted.take() {
+                    Some(wanted) => {
+                        // A name may have wanted it, which gets its value then.
+                        self.parts = None;
+                        if let Err(failure) = self.calling.want(wanted) {
+                            return self.end(broken(&failure));
+                        }
+                    }
+                    None => return self.end(broken(&failure)),
+                },
             }
         }
     }
@@ -219,17 +247,30 @@ impl<'p, 'w> Sending<'p, 'w> {
         Next::Done(outcome)
     }
 
+    /// Cuts the message into parts, once.
+    fn begin(&mut self) -> Result<(), Failure> {
+        if self.parts.is_some() {
+            return Ok(());
+        }
+        self.send.lets.bind(&mut self.env)?;
+        let parts = parts(&self.send.parts, &self.message.content, &mut self.env)?;
+        self.env.set(Scope::Parts, Value::list(parts.clone()));
+        for (slot, value) in &self.progress.results {
+            self.env.set_local(*slot, value.clone());
+        }
+        self.parts = Some(parts);
+        Ok(())
+    }
+
     /// The request of the next item.
-    fn prepare(&mut self) -> Result<Prepared, Outcome> {
-        let broken = |failure: Failure| Outcome::Failed {
-            fault: Fault { code: "mapping".into(), message: failure.to_string() },
-        };
+    fn prepare(&mut self) -> Result<Prepared, Unprepared> {
+        self.begin()?;
         let (step, items) = loop {
             let Some(step) = self.send.steps.get(self.step) else { return Ok(Prepared::End) };
             let items = match self.items.take() {
                 Some(items) => items,
                 None => {
-                    let items = self.items_of(step).map_err(broken)?;
+                    let items = self.items_of(step)?;
                     self.at = self.passed.min(items.len());
                     self.passed -= self.at;
                     items
@@ -250,18 +291,19 @@ impl<'p, 'w> Sending<'p, 'w> {
             StepEach::List(_, slot) => self.env.set_local(*slot, item),
         }
         if let Some(when) = &step.when
-            && !when.holds(&mut self.env).map_err(broken)?
+            && !when.holds(&mut self.env)?
         {
             return Ok(Prepared::Nothing);
         }
-        step.lets.bind(&mut self.env).map_err(broken)?;
+        step.lets.bind_with(&mut self.env, &self.progress.again.with)?;
         if let Some(require) = &step.require
-            && !require.holds(&mut self.env).map_err(broken)?
+            && !require.holds(&mut self.env)?
         {
             let message = "the message lacks what the mapping requires".to_string();
-            return Err(Outcome::Failed { fault: Fault { code: "require".into(), message } });
+            let fault = Fault { code: "require".into(), message };
+            return Err(Unprepared::Ended(Outcome::Failed { fault }));
         }
-        let request = build(&step.request, self.timeout, &mut self.env).map_err(broken)?;
+        let request = build(&step.exchange.request, self.timeout, &mut self.env)?;
         Ok(Prepared::Request(Box::new(request)))
     }
 
@@ -269,7 +311,7 @@ impl<'p, 'w> Sending<'p, 'w> {
     fn items_of(&mut self, step: &Step) -> Result<Vec<Value>, Failure> {
         Ok(match &step.each {
             StepEach::Once => vec![Value::Null],
-            StepEach::Parts => self.parts.clone(),
+            StepEach::Parts => self.parts.clone().unwrap_or_default(),
             StepEach::List(list, _) => match list.eval(&mut self.env)? {
                 Value::List(items) => items.to_vec(),
                 Value::Null => Vec::new(),
@@ -280,73 +322,44 @@ impl<'p, 'w> Sending<'p, 'w> {
 
     /// Tells what came of the request that [`Sending::step`] handed out.
     pub fn answer(&mut self, answer: Result<Response, TransportError>) {
+        if self.calling.is_asking() {
+            self.outcome = self.calling.answer(answer);
+            return;
+        }
         let Some(step) = self.send.steps.get(self.step) else { return };
-        let known = self.remember.len();
-        self.consume(step);
-        let (meaning, value) = interpret(&step.response, answer, &mut self.env);
-        match meaning {
-            Meaning::Success { ids } => {
+        let known = self.calling.remembered().len();
+        let followed = self.calling.follow(&step.exchange, answer, &mut self.progress.again, &mut self.env);
+        if !matches!(followed, Followed::Again(_)) {
+            self.calling.consume(&step.consume);
+        }
+        match followed {
+            Followed::Done(value, ids) => {
                 if let Some(slot) = step.result {
                     self.progress.results.retain(|(known, _)| *known != slot);
                     self.progress.results.push((slot, value.clone()));
                     self.progress.results.sort_by_key(|(slot, _)| *slot);
                     self.env.set_local(slot, value);
                 }
-                self.remember_from(step);
                 self.progress.sent += 1;
                 if !ids.is_empty() {
                     self.progress.ids.push(ids);
                 }
                 self.settle();
             }
-            Meaning::Retry { fault, after } => self.outcome = Some(Outcome::Retry { fault, after }),
-            Meaning::Throttle { fault, after } => self.outcome = Some(Outcome::Throttled { fault, after }),
-            Meaning::Fail { fault } => self.outcome = Some(Outcome::Failed { fault }),
-            Meaning::OptOut { fault } => self.outcome = Some(Outcome::OptOut { fault }),
-            Meaning::Reauth { fault } | Meaning::Redo { fault, .. } => {
-                self.outcome = Some(Outcome::Failed { fault });
-            }
+            Followed::Again(0) => {}
+            Followed::Again(after) => self.outcome = Some(Outcome::Later { after }),
+            Followed::Ended(outcome) => self.outcome = Some(outcome),
         }
-        if self.remember.len() > known {
-            self.refresh();
-        }
-    }
-
-    /// What can be used only once is forgotten, whatever came of its request.
-    fn consume(&mut self, step: &Step) {
-        for (owner, name) in &step.consume {
-            // A message has a contact, so there is something to forget.
-            self.remember.extend(forget(*owner, name, &self.channel, &self.contact));
-        }
-    }
-
-    /// What the response to a step's request says is remembered. The request was made, so what can't be remembered
-    /// is no reason to make it again.
-    fn remember_from(&mut self, step: &Step) {
-        match remember(&step.response.remember, &self.channel, &self.contact, &mut self.env) {
-            Ok(changes) => self.remember.extend(changes),
-            Err(failure) => tracing::warn!(channel = %self.channel, %failure, "not remembered"),
-        }
-    }
-
-    /// Lets later steps see what was remembered and forgotten, as the next attempt would.
-    fn refresh(&mut self) {
-        for change in &self.remember {
-            self.memory.apply(change);
-        }
-        self.env.set(Scope::Store, self.memory.scope());
-        if let Err(failure) = self.send.lets.bind(&mut self.env) {
-            let fault = Fault { code: "mapping".into(), message: failure.to_string() };
-            self.outcome.get_or_insert(Outcome::Failed { fault });
-        }
-        for (slot, value) in &self.progress.results {
-            self.env.set_local(*slot, value.clone());
+        if self.calling.remembered().len() > known {
+            // Later steps see what is remembered now, as the next attempt would.
+            self.parts = None;
         }
     }
 
     fn settle(&mut self) {
         self.at += 1;
         self.progress.done += 1;
+        self.progress.again = Again::default();
     }
 }
 
@@ -358,6 +371,20 @@ enum Prepared {
     Nothing,
     /// There is no next item.
     End,
+}
+
+/// Why there is no next item.
+enum Unprepared {
+    /// A value can't be made, or not yet.
+    Failed(Failure),
+    /// The message ends here.
+    Ended(Outcome),
+}
+
+impl From<Failure> for Unprepared {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
 }
 
 /// The scope `message`.

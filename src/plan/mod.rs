@@ -76,7 +76,8 @@ pub struct ConfigField {
     pub default: Value,
 }
 
-/// Values with names, in order; each sees those before it.
+/// Values with names, in order; each sees those before it. A value that wants a call fails where its name is read,
+/// so a call is not made for a name that nobody reads.
 #[derive(Debug, Default)]
 pub struct Lets {
     /// The slot of the first.
@@ -88,9 +89,26 @@ pub struct Lets {
 impl Lets {
     /// Gives every name its value.
     pub fn bind(&self, env: &mut Env<'_>) -> Result<(), Failure> {
+        self.bind_with(env, &[])
+    }
+
+    /// The same where other values stand in for some, by slot.
+    pub fn bind_with(&self, env: &mut Env<'_>, others: &[(usize, Value)]) -> Result<(), Failure> {
         for (index, template) in self.values.iter().enumerate() {
-            let value = template.eval(env)?;
-            env.set_local(self.base + index, value);
+            let slot = self.base + index;
+            let value = match others.iter().find(|(other, _)| *other == slot) {
+                Some((_, value)) => value.clone(),
+                None => match (template.eval(env), env.answers.wanted.take()) {
+                    (Ok(value), _) => value,
+                    // The call is made when the name is read.
+                    (Err(_), Some(wanted)) => {
+                        env.set_unanswered(slot, wanted);
+                        continue;
+                    }
+                    (Err(failure), None) => return Err(failure),
+                },
+            };
+            env.set_local(slot, value);
         }
         Ok(())
     }

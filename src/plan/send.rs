@@ -3,7 +3,7 @@
 use smol_str::SmolStr;
 
 use super::words::{AttachmentMode, Decode, Meaning, Mode, Overflow, Unit};
-use super::{Lets, Memo, Owner, Repeat};
+use super::{Exchange, Lets, Memo, Owner};
 use crate::expression::{Condition, Template};
 use crate::message::Media;
 
@@ -65,12 +65,8 @@ pub struct Step {
     pub lets: Lets,
     /// What must hold, or the message fails.
     pub require: Option<Condition>,
-    /// The request.
-    pub request: Request,
-    /// What its response means.
-    pub response: Response,
-    /// How often it is made; none is once.
-    pub repeat: Option<Repeat>,
+    /// The request and what its response means.
+    pub exchange: Exchange,
     /// What is forgotten once its request is made.
     pub consume: Vec<(Owner, SmolStr)>,
 }

@@ -1,17 +1,19 @@
 //! A webhook, offline.
 
-use std::sync::Arc;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use smol_str::SmolStr;
 
 use super::kept::{Kept, shown};
+use super::sending::request_json;
 use super::stage::Stage;
+use crate::call::Scripted;
 use crate::expression::Value;
 use crate::message::{Event, EventKind};
-use crate::pipeline::{Incoming, Late, NoRoute, Reply, Routed, Site, Trace, Verdict, find_route};
+use crate::pipeline::{
+    CallProgress, Incoming, Late, Making, NoRoute, Origin, Reply, Site, Trace, Verdict, find_route,
+};
 use crate::platform::request_body;
 use crate::store::StatusSet;
 
@@ -23,10 +25,17 @@ pub struct Rehearsed {
     pub trace: Trace,
 }
 
-/// Takes a webhook through all stages. `kept` stands for the store.
-pub fn receive(stage: &Stage<'_>, shared: bool, request: &Incoming, kept: &mut Kept) -> Rehearsed {
+/// Takes a webhook through all stages. `provider` answers the calls that events need, `kept` stands for the store.
+pub fn receive(
+    stage: &Stage<'_>,
+    shared: bool,
+    request: &Incoming,
+    provider: &Scripted,
+    kept: &mut Kept,
+) -> Rehearsed {
     let route = find_route(stage.plan, shared, &request.method, &request.route);
     let mut trace = Some(Trace::default());
+    let called = provider.requests().len();
     let route = match route {
         Ok(route) => route,
         Err(problem) => {
@@ -36,9 +45,7 @@ pub fn receive(stage: &Stage<'_>, shared: bool, request: &Incoming, kept: &mut K
                 &Reply::error(status, &reason),
                 Verdict::Rejected,
                 Some(&reason),
-                vec![],
-                vec![],
-                None,
+                Consequences::default(),
             );
             return Rehearsed { json, trace: Trace::default() };
         }
@@ -48,10 +55,17 @@ pub fn receive(stage: &Stage<'_>, shared: bool, request: &Incoming, kept: &mut K
     let mut events = Vec::new();
     let mut requests = Vec::new();
     let mut reason = received.reason.clone();
-    let mut changes = received.remember.clone();
-    kept.remember(&changes);
+    kept.remember(&received.remember);
+    let mut changes = received.remember;
     for routed in &received.events {
-        let event = &whole(stage, shared, request, routed, kept, &mut reason);
+        let event = &match &routed.terms.deferred {
+            Some(place) => {
+                let origin =
+                    Origin { site: site(stage, shared), shared, request, place, known: &routed.event };
+                whole(stage, origin, provider, kept, &mut reason)
+            }
+            None => routed.event.clone(),
+        };
         events.push(
             serde_json::to_vec(event).ok().and_then(|json| Value::from_json(&json).ok()).unwrap_or_default(),
         );
@@ -83,8 +97,9 @@ pub fn receive(stage: &Stage<'_>, shared: bool, request: &Incoming, kept: &mut K
             post(stage, event, &mut requests, &mut reason);
         }
     }
-    let remembered = shown(&changes);
-    let json = result(&received.reply, received.verdict, reason.as_deref(), events, requests, remembered);
+    let calls = provider.requests().iter().skip(called).map(request_json).collect();
+    let consequences = Consequences { events, requests, calls, remembered: shown(&changes) };
+    let json = result(&received.reply, received.verdict, reason.as_deref(), consequences);
     Rehearsed { json, trace: trace.unwrap_or_default() }
 }
 
@@ -99,26 +114,31 @@ fn site<'s>(stage: &'s Stage<'_>, shared: bool) -> Site<'s> {
 }
 
 /// An event as a whole: what is looked up when it is delivered is looked up here.
-fn whole(
-    stage: &Stage<'_>,
-    shared: bool,
-    request: &Incoming,
-    routed: &Routed,
-    kept: &Kept,
+fn whole<'s>(
+    stage: &'s Stage<'_>,
+    origin: Origin<'s>,
+    provider: &Scripted,
+    kept: &mut Kept,
     reason: &mut Option<String>,
 ) -> Event {
-    let Some(place) = &routed.terms.deferred else { return routed.event.clone() };
-    let memory = kept.memory(&routed.event.contact.id);
-    let known = &routed.event;
-    let late = Late { site: site(stage, shared), shared, request, place, known, memory: &memory };
-    let made = match late.make(&Arc::default()) {
-        Ok(whole) => whole,
-        Err(wanted) => late.lost(&format!("the call `{}` has no answer", wanted.key)),
+    let memory = kept.memory(&origin.known.contact.id);
+    let mut late = Late::new(origin, &stage.channel, memory, CallProgress::default(), stage.calls.clone());
+    let whole = loop {
+        match late.step() {
+            Making::Request(request) => late.answer(provider.answer(&request)),
+            Making::Whole(whole) => break *whole,
+            Making::Wait(key) => break late.without_calls(&format!("nobody makes the call {key}")),
+            Making::Ended(outcome) => {
+                let why = outcome.fault().map_or_else(|| "a call wants to wait".into(), ToString::to_string);
+                break late.without_calls(&why);
+            }
+        }
     };
-    if let Some(problem) = made.problem {
+    kept.remember(late.remembered());
+    if let Some(problem) = whole.problem {
         reason.get_or_insert(problem);
     }
-    made.event
+    whole.event
 }
 
 /// The request that posts an event, if the platform is told of it.
@@ -137,14 +157,17 @@ fn post(stage: &Stage<'_>, event: &Event, requests: &mut Vec<Value>, reason: &mu
     }
 }
 
-fn result(
-    reply: &Reply,
-    verdict: Verdict,
-    reason: Option<&str>,
+/// What a webhook comes to behind its answer.
+#[derive(Default)]
+struct Consequences {
     events: Vec<Value>,
-    platform_requests: Vec<Value>,
+    requests: Vec<Value>,
+    calls: Vec<Value>,
     remembered: Option<Value>,
-) -> Value {
+}
+
+fn result(reply: &Reply, verdict: Verdict, reason: Option<&str>, consequences: Consequences) -> Value {
+    let Consequences { events, requests, calls, remembered } = consequences;
     let headers = reply.headers.iter().map(|(name, value)| (SmolStr::new(name), Value::text(value)));
     let members = [
         (
@@ -158,8 +181,8 @@ fn result(
         ("verdict", Value::text(verdict.as_str())),
         ("reason", reason.map_or(Value::Null, Value::text)),
         ("events", Value::list(events)),
-        ("platform_requests", Value::list(platform_requests)),
-        ("calls", Value::list(Vec::new())),
+        ("platform_requests", Value::list(requests)),
+        ("calls", Value::list(calls)),
     ];
     Value::map(members.into_iter().chain(remembered.map(|changes| ("remembered", changes))))
 }

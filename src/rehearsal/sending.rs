@@ -8,37 +8,44 @@ use smol_str::SmolStr;
 use super::kept::{Kept, shown};
 use super::stage::Stage;
 use crate::call::{self, Outgoing, Response, Scripted, ScriptedAnswer, Shown, Transport};
-use crate::expression::{Failure, Map, Value};
+use crate::expression::{Map, Value};
 use crate::memory::Remember;
 use crate::message::{Contact, Content, Event, EventKind, Fault, IdOwner, Outbound, Status};
-use crate::pipeline::{Next, Outcome, Progress, Sending};
+use crate::pipeline::{Next, Outcome, Progress};
 use crate::platform::{read_message, request_body};
 
 /// Sends a message to a scripted provider; gives what `dry-run --format json` shows. `kept` stands for the store.
 pub fn send(stage: &Stage<'_>, message: &Outbound, provider: &Scripted, kept: &mut Kept) -> Value {
-    let mut sending = match sending(stage, message, kept) {
+    let mut changes = Vec::new();
+    let mut sending = match stage.sending(message, Progress::default(), kept) {
         Ok(sending) => sending,
         Err(failure) => return broken(stage, message, failure.0),
     };
     loop {
         match sending.step() {
             Next::Request(request) => sending.answer(provider.answer(&request)),
+            Next::Wait(key) => return broken(stage, message, format!("nobody makes the call {key}")),
             Next::Done(outcome) => {
                 kept.remember(sending.remembered());
-                return result(stage, message, &provider.requests(), &outcome, sending.remembered());
+                changes.extend(sending.remembered().iter().cloned());
+                if !matches!(outcome, Outcome::Later { .. }) {
+                    return result(stage, message, &provider.requests(), &outcome, &changes);
+                }
+                match stage.sending(message, sending.progress(), kept) {
+                    Ok(next) => sending = next,
+                    Err(failure) => return broken(stage, message, failure.0),
+                }
             }
         }
     }
 }
 
-fn sending<'s>(stage: &'s Stage<'_>, message: &Outbound, kept: &Kept) -> Result<Sending<'s, 's>, Failure> {
-    let memory = kept.memory(&message.contact_id);
-    Sending::new(stage.plan, &stage.channel, memory, message, Progress::default(), &stage.world)
-}
-
 /// The parts that a message is cut into; why not, where it can't be.
 pub fn parts(stage: &Stage<'_>, message: &Outbound, kept: &Kept) -> Result<Value, String> {
-    sending(stage, message, kept).map(|sending| sending.parts().clone()).map_err(|failure| failure.0)
+    stage
+        .sending(message, Progress::default(), kept)
+        .and_then(|mut sending| sending.parts().cloned())
+        .map_err(|failure| failure.0)
 }
 
 /// Sends a message for real.
@@ -46,10 +53,10 @@ pub async fn send_live(
     stage: &Stage<'_>,
     message: &Outbound,
     transport: &dyn Transport,
-    kept: &Kept,
+    kept: &mut Kept,
 ) -> Value {
-    let mut requests = Vec::new();
-    let mut sending = match sending(stage, message, kept) {
+    let (mut requests, mut changes) = (Vec::new(), Vec::new());
+    let mut sending = match stage.sending(message, Progress::default(), kept) {
         Ok(sending) => sending,
         Err(failure) => return broken(stage, message, failure.0),
     };
@@ -59,7 +66,19 @@ pub async fn send_live(
                 sending.answer(call::send(transport, &request).await);
                 requests.push(*request);
             }
-            Next::Done(outcome) => return result(stage, message, &requests, &outcome, sending.remembered()),
+            Next::Wait(key) => return broken(stage, message, format!("nobody makes the call {key}")),
+            Next::Done(outcome) => {
+                kept.remember(sending.remembered());
+                changes.extend(sending.remembered().iter().cloned());
+                let Outcome::Later { after } = outcome else {
+                    return result(stage, message, &requests, &outcome, &changes);
+                };
+                tokio::time::sleep(std::time::Duration::from_millis(after)).await;
+                match stage.sending(message, sending.progress(), kept) {
+                    Ok(next) => sending = next,
+                    Err(failure) => return broken(stage, message, failure.0),
+                }
+            }
         }
     }
 }
@@ -119,7 +138,7 @@ fn failed_status(stage: &Stage<'_>, message: &Outbound, fault: &Fault) -> Option
     request_body(&stage.platform, &event).ok().flatten().map(Stage::platform_request)
 }
 
-fn request_json(request: &Outgoing) -> Value {
+pub(super) fn request_json(request: &Outgoing) -> Value {
     let url = request.urls.first().map(String::as_str).unwrap_or_default();
     let (bare, query) = url.split_once('?').unwrap_or((url, ""));
     let query: Vec<(SmolStr, Value)> = url::form_urlencoded::parse(query.as_bytes())

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::expression::{Map, Value};
-use crate::pipeline::Directory;
+use super::kept::Kept;
+use crate::call::CallCache;
+use crate::expression::{Failure, Map, Value};
+use crate::message::Outbound;
+use crate::pipeline::{Directory, Progress, Sending};
 use crate::plan::{Channel, ChannelFacts, ConfigField, ConfigType, ContactIdKind, Plan};
 use crate::platform::PlatformChannel;
 use crate::world::{Millis, World};
@@ -29,6 +32,8 @@ pub struct Stage<'p> {
     pub public_url: String,
     /// Time and randomness.
     pub world: World,
+    /// The values of calls that are used again.
+    pub calls: Arc<CallCache>,
 }
 
 impl<'p> Stage<'p> {
@@ -53,15 +58,21 @@ impl<'p> Stage<'p> {
         let id_type = ContactIdKind::of(&given.get("contact_id").to_text()).unwrap_or(plan.contact_id);
         let platform = PlatformChannel { channel_id: facts.channel_id, id_type };
         let world = World::fixed(now, 1);
-        let stage = Self {
-            plan,
-            channel: Arc::new(channel),
-            platform,
-            store: given.get("store").clone(),
-            public_url,
-            world,
-        };
+        let (channel, calls) = (Arc::new(channel), Arc::new(CallCache::default()));
+        let store = given.get("store").clone();
+        let stage = Self { plan, channel, platform, store, public_url, world, calls };
         (stage, problems.into_iter().map(|problem| problem.message).collect())
+    }
+
+    /// An attempt to send a message.
+    pub(super) fn sending<'s>(
+        &'s self,
+        message: &'s Outbound,
+        progress: Progress,
+        kept: &Kept,
+    ) -> Result<Sending<'s, 's>, Failure> {
+        let memory = kept.memory(&message.contact_id);
+        Sending::new(self.plan, &self.channel, memory, message, progress, self.calls.clone(), &self.world)
     }
 
     /// A request to the platform, as JSON for `platform_requests`.

@@ -5,8 +5,7 @@ use crate::call::{Response, Scripted};
 use crate::compile;
 use crate::diagnostic::{self, Diagnostics, Sources};
 use crate::expression::Value;
-use crate::memory::Memory;
-use crate::pipeline::{Next, Outcome, Progress, Received, Sending, Site, find_route};
+use crate::pipeline::{Next, Outcome, Progress, Received, Site, find_route};
 use crate::plan::Plan;
 use crate::yaml;
 
@@ -122,9 +121,9 @@ fn an_attempt_goes_on_behind_what_was_sent() {
     let mut bodies = Vec::new();
     // One request in each attempt, as the gateway does it.
     let outcome = loop {
-        let mut sending =
-            Sending::new(&plan, &stage.channel, Memory::default(), &message, progress, &stage.world).unwrap();
+        let mut sending = stage.sending(&message, progress, &Kept::default()).unwrap();
         match sending.step() {
+            Next::Wait(key) => panic!("nobody makes the call {key}"),
             Next::Done(outcome) => break outcome,
             Next::Request(request) => {
                 bodies.push(request.body.map(|body| String::from_utf8_lossy(&body).into_owned()));
@@ -132,7 +131,7 @@ fn an_attempt_goes_on_behind_what_was_sent() {
                 sending.answer(Ok(Response { status: 200, headers: vec![], body: body.into() }));
             }
         }
-        let kept = serde_json::to_string(sending.progress()).unwrap();
+        let kept = serde_json::to_string(&sending.progress()).unwrap();
         progress = serde_json::from_str(&kept).unwrap();
     };
     let body = |text: &str| Some(format!(r#"{{"t":"{text}","s":7}}"#));
@@ -186,7 +185,7 @@ fn a_status_that_names_nobody_is_an_event_and_no_request() {
     let outcome = |body: &str| {
         let given = Value::map([("path", Value::text("r")), ("body", Value::text(body))]);
         let (shared, request) = request_of(&stage, &given).unwrap();
-        let json = super::receive(&stage, shared, &request, &mut Kept::default()).json;
+        let json = super::receive(&stage, shared, &request, &Scripted::default(), &mut Kept::default()).json;
         let count = |name: &str| json.get(name).as_list().unwrap().len();
         (count("events"), count("platform_requests"), json.get("reason").clone())
     };

@@ -129,6 +129,8 @@ record! {
         error: Option<Raw>,
         /// Seconds to wait.
         retry_after: Option<Raw>,
+        /// The requests of calls that the events of a webhook need; the number must match.
+        calls: Option<Raw>,
         /// What is remembered, by `contact.NAME` or `channel.NAME`; null is forgotten.
         remembered: Option<Raw>,
         /// The bodies posted to the platform; the number must match.

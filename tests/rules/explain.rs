@@ -44,6 +44,10 @@ fn frame(code: Code, fragment: &str) -> Frame {
             MAPPING,
             "@\nwebhooks:\n  - route: POST status\n    events:\n      - {emit: message_status, id: $.id, status: {$table: status, key: $.code}}\n",
         ),
+        (_, "calls") => (
+            MAPPING,
+            "@\nsend: {steps: [{request: {url: 'https://a.example/', query: {a: {$call: token}}}}]}\n",
+        ),
         (_, "send" | "webhooks" | "tables" | "config" | "contact_id" | "http") => (MAPPING, "@\n"),
         (_, "route") => (MAPPING, "webhooks:\n  - reply: ok\n    @\n"),
         (_, "text" | "id" | "when" | "let" | "contact") => {

@@ -268,8 +268,16 @@ fn no_webhook_brings_a_mapping_down_or_gets_nonsense_through() {
                 let _ = sign_webhook(&stage, shared, &mut request);
             }
             let found = attempt(|| {
-                let outcome =
-                    json(&rehearsal::receive(&stage, shared, &request, &mut rehearsal::Kept::default()).json);
+                let outcome = json(
+                    &rehearsal::receive(
+                        &stage,
+                        shared,
+                        &request,
+                        &Scripted::default(),
+                        &mut rehearsal::Kept::default(),
+                    )
+                    .json,
+                );
                 accepted += usize::from(outcome["verdict"] == "accepted");
                 problems(&outcome, &subject.plan, &["accepted", "ignored", "rejected", "replied"], "verdict")
             });

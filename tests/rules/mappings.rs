@@ -1,4 +1,5 @@
-//! Every shipped mapping is sound by its own tests and by `check`.
+//! Every shipped mapping, and every one that proves a construct of the language, is sound by its own tests and by
+//! `check`.
 
 use crate::program::{root, run};
 

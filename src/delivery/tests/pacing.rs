@@ -109,7 +109,14 @@ async fn requests_to_one_contact_are_spaced_and_others_do_not_wait_for_them() {
 #[tokio::test(start_paused = true)]
 async fn every_request_of_a_message_has_a_place_of_its_own_in_the_rate() {
     let carrier = Script::new(|_, n| {
-        (ms(5), if n % 3 == 2 { sent() } else { Outcome::Partly { progress: format!("{n}") } })
+        (
+            ms(5),
+            if n % 3 == 2 {
+                sent()
+            } else {
+                Outcome::Partly { progress: format!("{n}"), after: Duration::ZERO }
+            },
+        )
     });
     let rig = Rig::start(&LaneSettings::default(), &carrier);
     rig.accept((0..20).map(|i| ("a", format!("{i:02}")))).await;
