@@ -11,6 +11,8 @@ mod to_provider;
 mod webhook;
 
 #[cfg(test)]
+mod late_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;

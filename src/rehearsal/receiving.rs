@@ -10,6 +10,7 @@ use super::sending::request_json;
 use super::stage::Stage;
 use crate::call::Scripted;
 use crate::expression::Value;
+use crate::memory::Remember;
 use crate::message::{Event, EventKind};
 use crate::pipeline::{
     CallProgress, Incoming, Late, Making, NoRoute, Origin, Reply, Site, Trace, Verdict, find_route,
@@ -62,7 +63,7 @@ pub fn receive(
             Some(place) => {
                 let origin =
                     Origin { site: site(stage, shared), shared, request, place, known: &routed.event };
-                whole(stage, origin, provider, kept, &mut reason)
+                whole(stage, origin, provider, kept, (&mut reason, &mut changes))
             }
             None => routed.event.clone(),
         };
@@ -119,7 +120,7 @@ fn whole<'s>(
     origin: Origin<'s>,
     provider: &Scripted,
     kept: &mut Kept,
-    reason: &mut Option<String>,
+    (reason, changes): (&mut Option<String>, &mut Vec<Remember>),
 ) -> Event {
     let memory = kept.memory(&origin.known.contact.id);
     let mut late = Late::new(origin, &stage.channel, memory, CallProgress::default(), stage.calls.clone());
@@ -135,6 +136,7 @@ fn whole<'s>(
         }
     };
     kept.remember(late.remembered());
+    changes.extend_from_slice(late.remembered());
     if let Some(problem) = whole.problem {
         reason.get_or_insert(problem);
     }
