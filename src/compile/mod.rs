@@ -157,7 +157,7 @@ impl<'o> Compiler<'o> {
                 }
                 address = Some(name);
             }
-            fields.push(ConfigField {
+            let field = ConfigField {
                 name: name.value.clone(),
                 required: item.required.is_some_and(|flag| flag.0),
                 secret: item.secret.is_some_and(|flag| flag.0),
@@ -165,7 +165,11 @@ impl<'o> Compiler<'o> {
                 kind: item.r#type.unwrap_or(ConfigType::Text),
                 allowed: item.r#enum.iter().flatten().map(|text| text.value.clone()).collect(),
                 default: item.default.as_ref().map_or(Value::Null, |raw| raw.0.to_value()),
-            });
+            };
+            if let (Some(raw), Some(message)) = (&item.default, field.refuses(&field.default)) {
+                self.out.push(Diagnostic::new(Code::InvalidValue, raw.0.span, message));
+            }
+            fields.push(field);
         }
         fields
     }

@@ -2,10 +2,12 @@
 
 use crate::diagnostic::{Code, Diagnostic, Span, suggest};
 use crate::expression::{
-    Choice, Each, Key, Names, Pattern, Problem, ProblemKind, Query, Scope, Switch, Template,
-    Text as TemplateText, Value, parse_template,
+    Choice, Each, Escape, Key, Names, Pattern, Problem, ProblemKind, Query, Render, Scope, Switch, Template,
+    Text as TemplateText, Value, parse_template, render_problem,
 };
 use crate::yaml::{Entry, Kind, Node, Text};
+
+use smol_str::SmolStr;
 
 use super::Compiler;
 
@@ -19,6 +21,7 @@ const OPERATORS: &[(&str, &[&str])] = &[
     ("$flat", &[]),
     ("$merge", &[]),
     ("$json", &[]),
+    ("$render", &["vars", "escape"]),
     ("$keep", &[]),
     ("$call", &["$when", "$on_error"]),
 ];
@@ -252,8 +255,55 @@ impl Compiler<'_> {
             }
             "$flat" => Template::Flat(Box::new(self.value(&main.value, names))),
             "$json" => Template::Json(Box::new(self.value(&main.value, names))),
+            "$render" => {
+                self.needs(main, get("vars"), "vars");
+                self.needs(main, get("escape"), "escape");
+                Template::Render(Box::new(Render {
+                    source: self.value(&main.value, names),
+                    vars: self.render_vars(get("vars"), names),
+                    escape: self.render_escape(get("escape"), names),
+                }))
+            }
             _ => Template::Keep(Box::new(self.value(&main.value, names))),
         }
+    }
+
+    /// What a template that is data may name: written out, so that an empty value is told from an unknown name.
+    fn render_vars(&mut self, node: Option<&Node>, names: &Names) -> Vec<(SmolStr, Template)> {
+        let Some(node) = node else { return Vec::new() };
+        let Some(entries) = node.as_map() else {
+            let problem = Diagnostic::new(Code::WrongType, node.span, "`vars` is a map of names and values");
+            let problem = problem.label(format!("this is {}", node.kind_name()));
+            self.out.push(problem.help("write the names here; a YAML alias (`&vars`, `*vars`) repeats them"));
+            return Vec::new();
+        };
+        let mut vars = Vec::new();
+        for entry in entries {
+            let name = &entry.key.value;
+            if render_problem(&format!("{{{{{name}}}}}")).is_some() {
+                let message = format!("`{name}` can't be a name in a template");
+                let problem = Diagnostic::new(Code::InvalidValue, entry.key.span, message);
+                self.out
+                    .push(problem.help("a name has letters, digits, `_` and `-`, and begins with a letter"));
+            }
+            vars.push((name.clone(), self.value(&entry.value, names)));
+        }
+        vars
+    }
+
+    fn render_escape(&mut self, node: Option<&Node>, names: &Names) -> Template {
+        let escape = self.optional(node, names);
+        if let (Some(node), Some(word)) = (node, escape.literal()) {
+            let word = word.to_text();
+            if Escape::of(&word).is_none() {
+                let message = format!("there is no way `{word}` to escape");
+                let problem = Diagnostic::new(Code::InvalidValue, node.span, message);
+                let words: Vec<_> = Escape::WORDS.iter().map(|word| format!("`{word}`")).collect();
+                let problem = problem.did_you_mean(&word, Escape::WORDS.iter().copied());
+                self.out.push(problem.help(format!("there are {}, and MIME types", words.join(", "))));
+            }
+        }
+        escape
     }
 
     /// A case is compared with what its key says, to the letter.

@@ -25,6 +25,6 @@ pub use incoming::Incoming;
 pub use late::{Late, Making, Origin, Whole};
 pub use receive::{Directory, NoRoute, Received, Route, Routed, Site, Terms, Verdict, find_route, receive};
 pub use sending::{Next, Outcome, Progress, Sending};
-pub use split::{size, split};
+pub use split::{Size, size, split};
 pub use trace::Trace;
 pub use verify::sign;

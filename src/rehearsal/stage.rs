@@ -105,7 +105,9 @@ fn stand_ins(fields: &[ConfigField], given: &Value) -> Map {
             (ConfigType::Url, None) => Value::text("https://provider.example/"),
             (ConfigType::Map | ConfigType::Json, None) => Value::map([("stand_in", Value::Bool(true))]),
             (ConfigType::List, None) => Value::list(vec![Value::text("stand-in")]),
-            (ConfigType::Text, None) => Value::from(format!("stand-in-{}", field.name)),
+            (ConfigType::Text | ConfigType::Template, None) => {
+                Value::from(format!("stand-in-{}", field.name))
+            }
         };
         filled.insert(field.name.clone(), value);
     }
