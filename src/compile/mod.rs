@@ -129,6 +129,7 @@ impl<'o> Compiler<'o> {
                 .title
                 .as_ref()
                 .map_or_else(|| spec.name.value.to_string(), |title| title.value.to_string()),
+            docs: spec.docs.iter().flat_map(|docs| &docs.0).map(|url| url.value.to_string()).collect(),
             contact_id: spec.contact_id,
             config: self.fields(&spec.config),
             deployment: self.fields(&spec.deployment),

@@ -2,29 +2,14 @@
 
 use crate::diagnostic::{Code, Diagnostic, Span, suggest};
 use crate::expression::{
-    Choice, Each, Escape, Key, Names, Pattern, Problem, ProblemKind, Query, Render, Scope, Switch, Template,
-    Text as TemplateText, Value, parse_template, render_problem,
+    Choice, Each, Escape, Key, Names, OPERATORS, Pattern, Problem, ProblemKind, Query, Render, Scope, Switch,
+    Template, Text as TemplateText, Value, parse_template, render_problem,
 };
 use crate::yaml::{Entry, Kind, Node, Text};
 
 use smol_str::SmolStr;
 
 use super::Compiler;
-
-/// The operators, with what else may stand in their map.
-const OPERATORS: &[(&str, &[&str])] = &[
-    ("$first", &[]),
-    ("$if", &["$then", "$else"]),
-    ("$switch", &["$default"]),
-    ("$table", &["key"]),
-    ("$each", &["$as", "$do"]),
-    ("$flat", &[]),
-    ("$merge", &[]),
-    ("$json", &[]),
-    ("$render", &["vars", "escape"]),
-    ("$keep", &[]),
-    ("$call", &["$when", "$on_error"]),
-];
 
 /// Whether a text is a JSONPath.
 pub(super) fn is_path(text: &str) -> bool {
@@ -158,9 +143,9 @@ impl Compiler<'_> {
     }
 
     fn operator(&mut self, node: &Node, entries: &[Entry], first: &Entry, names: &Names) -> Template {
-        let main = entries.iter().find(|entry| OPERATORS.iter().any(|(name, _)| entry.key.value == *name));
+        let main = entries.iter().find(|entry| OPERATORS.iter().any(|known| entry.key.value == known.name));
         let key = first.key.value.as_str();
-        let meant = suggest(key, OPERATORS.iter().map(|(name, _)| *name)).filter(|_| main.is_none());
+        let meant = suggest(key, OPERATORS.iter().map(|known| known.name)).filter(|_| main.is_none());
         let Some((main, operator)) =
             main.map(|main| (main, main.key.value.as_str())).or(meant.map(|meant| (first, meant)))
         else {
@@ -169,7 +154,7 @@ impl Compiler<'_> {
                 first.key.span,
                 format!("there is no operator `{key}`"),
             );
-            let list: Vec<_> = OPERATORS.iter().map(|(name, _)| format!("`{name}`")).collect();
+            let list: Vec<_> = OPERATORS.iter().map(|known| format!("`{}`", known.name)).collect();
             let problem = problem.label("unknown operator");
             self.out.push(problem.help(format!("the operators are {}", list.join(", "))));
             return Template::Literal(Value::Null);
@@ -188,7 +173,7 @@ impl Compiler<'_> {
             ));
         }
         let companions =
-            OPERATORS.iter().find(|(name, _)| *name == operator).map_or(&[][..], |(_, with)| with);
+            OPERATORS.iter().find(|known| known.name == operator).map_or(&[][..], |known| known.with);
         for entry in entries {
             let key = entry.key.value.as_str();
             let free = operator == "$switch" || (operator == "$call" && !key.starts_with('$'));

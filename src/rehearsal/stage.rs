@@ -57,7 +57,7 @@ impl<'p> Stage<'p> {
         let (channel, problems) = Channel::new(plan, &facts);
         let id_type = ContactIdKind::of(&given.get("contact_id").to_text()).unwrap_or(plan.contact_id);
         let platform = PlatformChannel { channel_id: facts.channel_id, id_type };
-        let world = World::fixed(now, 1);
+        let world = World::fixed(now, 1).watched();
         let (channel, calls) = (Arc::new(channel), Arc::new(CallCache::default()));
         let store = given.get("store").clone();
         let stage = Self { plan, channel, platform, store, public_url, world, calls };

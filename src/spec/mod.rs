@@ -8,10 +8,12 @@
 mod installation;
 mod mapping;
 mod read;
+mod schema;
 mod test;
 
 pub use installation::{Channel, Installation, Network, Platform, Server};
 pub use mapping::*;
 pub(crate) use read::unknown_keys;
 pub use read::{Count, Docs, Duration, Flag, FromNode, Map, Rate, Raw, Shape};
+pub use schema::{FileKind, schema};
 pub use test::{Answer as ScriptedAnswer, Expect, MappingTests, Receive, SendCase, TestCase, TestChannel};

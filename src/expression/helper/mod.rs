@@ -278,7 +278,7 @@ pub fn find(name: &str) -> Option<&'static Helper> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Env, Names, Scope, parse};
+    use super::super::{Env, Names, SAMPLE, Scope, parse};
     use super::*;
     use crate::world::World;
 
@@ -291,13 +291,7 @@ mod tests {
             let text = parse::template(helper.example, &names, &mut problems);
             assert!(problems.is_empty(), "{}: {problems:?}", helper.usage);
             let mut env = Env::new(&world);
-            env.set(
-                Scope::It,
-                Value::from_json(
-                    br#"{"items":[{"k":"a","v":1},{"k":"b","v":2}],"n":3,"list":["x","y","z"]}"#,
-                )
-                .unwrap(),
-            );
+            env.set(Scope::It, Value::from_json(SAMPLE.as_bytes()).unwrap());
             env.set(Scope::Channel, Value::map([("url", Value::text("https://gw.example/channels/c"))]));
             let value = match text.lone() {
                 Some(expr) => expr.eval(&mut env),
