@@ -1,5 +1,7 @@
 //! The tests of a mapping.
 
+use std::collections::HashSet;
+
 use smol_str::SmolStr;
 
 use super::compare::{Difference, compare};
