@@ -5,8 +5,10 @@
 
 mod call;
 mod condition;
+mod parts;
 mod remember;
 mod send;
+mod set;
 mod unused;
 mod value;
 mod webhook;
@@ -17,7 +19,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::expression::{Declared, Names, Read, Remembered, Scope, Table, Value};
+use crate::expression::{Constant, Declared, Names, Read, Remembered, Scope, Table, Value};
 use crate::plan::{ConfigField, ConfigType, Limits, Plan, Rate, Retry};
 use crate::spec::{self, FromNode, Map};
 use crate::yaml::{Node, Text};
@@ -53,6 +55,8 @@ struct Compiler<'o> {
     calls: Option<Calls>,
     address: bool,
     memory: Remembered,
+    /// None: they could not be read, so no name can be called unknown.
+    constants: Option<Vec<Constant>>,
     /// What the author named, in the order of the file.
     named: Vec<Named>,
 }
@@ -107,6 +111,7 @@ impl<'o> Compiler<'o> {
             memory,
             address: spec.shape.is_unread("config")
                 || spec.config.0.iter().any(|(_, item)| item.address.is_some_and(|flag| flag.0)),
+            constants: Some(Vec::new()),
             named,
         }
     }
@@ -119,6 +124,7 @@ impl<'o> Compiler<'o> {
             let problem = Diagnostic::new(Code::InvalidValue, span, message).label("unknown version");
             self.out.push(problem.fix(span, VERSION.to_string(), format!("write `patchcord: {VERSION}`")));
         }
+        self.set(spec);
         self.defaults(spec);
         let calls = self.calls(spec);
         let webhooks = self.webhooks(spec);
@@ -179,6 +185,7 @@ impl<'o> Compiler<'o> {
     fn names(&self, scopes: &[Scope]) -> Names {
         Names::of(scopes)
             .declare(self.config.clone(), self.deployment.clone())
+            .constants(self.constants.clone())
             .remembering(self.memory.clone())
     }
 }

@@ -6,6 +6,7 @@
 mod call;
 mod channel;
 mod memory;
+mod parts;
 mod receive;
 mod send;
 mod words;
@@ -19,6 +20,7 @@ use crate::expression::{Env, Failure, Template, Value};
 pub use call::*;
 pub use channel::*;
 pub use memory::*;
+pub use parts::*;
 pub use receive::*;
 pub use send::*;
 pub use words::*;
