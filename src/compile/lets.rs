@@ -14,8 +14,12 @@ impl Compiler<'_> {
         let mut values = Vec::new();
         for (name, raw) in &lets.0 {
             self.reserved(name);
-            values.push(self.value(&raw.0, names));
-            self.bind("name", name, names);
+            let later = names.later();
+            values.push(self.value(&raw.0, &later));
+            let slot = self.bind("name", name, names);
+            if later.reads_late() {
+                names.make_late(slot);
+            }
         }
         Lets { base, values }
     }

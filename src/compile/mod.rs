@@ -7,6 +7,7 @@ mod call;
 mod condition;
 mod lets;
 mod parts;
+mod remember;
 mod request;
 mod send;
 mod set;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::expression::{Constant, Declared, Names, Read, Scope, Table, Value};
+use crate::expression::{Constant, Declared, Names, Read, Remembered, Scope, Table, Value};
 use crate::plan::{Branch, ConfigField, ConfigType, Limits, Plan, Quota, Rate, Retry};
 use crate::spec::{self, FromNode, Map};
 use crate::yaml::{Node, Text};
@@ -55,6 +56,7 @@ struct Compiler<'o> {
     /// None: they could not be read, so no call can be called unknown.
     calls: Option<Calls>,
     address: bool,
+    memory: Remembered,
     /// None: they could not be read, so no name can be called unknown.
     constants: Option<Vec<Constant>>,
     /// The largest file that a request may hold, in bytes.
@@ -106,6 +108,7 @@ impl<'o> Compiler<'o> {
             let table = TableRows { table: Arc::new(table(rows)), rows: values, read };
             tables.insert(name.value.clone(), table);
         }
+        let memory = remember::names_of(node);
         let calls = Calls::of(spec, node, &mut named);
         Self {
             out,
@@ -113,6 +116,7 @@ impl<'o> Compiler<'o> {
             tables: (!spec.shape.is_unread("tables")).then_some(tables),
             config,
             deployment,
+            memory,
             address: spec.shape.is_unread("config")
                 || spec.config.0.iter().any(|(_, item)| item.address.is_some_and(|flag| flag.0)),
             constants: Some(Vec::new()),
@@ -148,6 +152,7 @@ impl<'o> Compiler<'o> {
             config: self.fields(&spec.config),
             deployment: self.fields(&spec.deployment),
             calls,
+            reads_store: self.memory.read.is_read(),
             webhooks,
             send,
             branches: std::mem::take(&mut self.branches),
@@ -191,8 +196,10 @@ impl<'o> Compiler<'o> {
 
     /// The names that are visible with the given scopes.
     fn names(&self, scopes: &[Scope]) -> Names {
-        let names = Names::of(scopes).declare(self.config.clone(), self.deployment.clone());
-        names.constants(self.constants.clone())
+        Names::of(scopes)
+            .declare(self.config.clone(), self.deployment.clone())
+            .constants(self.constants.clone())
+            .remembering(self.memory.clone())
     }
 }
 

@@ -9,7 +9,7 @@ use crate::yaml::Text;
 
 /// What every request can see.
 pub(super) const SEND: &[Scope] =
-    &[Scope::Config, Scope::Deployment, Scope::Channel, Scope::Message, Scope::Contact];
+    &[Scope::Config, Scope::Deployment, Scope::Channel, Scope::Message, Scope::Contact, Scope::Store];
 pub(super) const RESPONSE: &[Scope] = &[Scope::It, Scope::Root, Scope::Response];
 
 /// Why a response can ask for no call.
@@ -111,6 +111,7 @@ impl Compiler<'_> {
                 response: self.response_or_default(step.response.as_ref(), &in_response),
                 repeat: step.repeat.as_ref().map(|repeat| self.repeat(repeat, &in_response)),
             },
+            consume: self.consume(&step.consume),
         }
     }
 
@@ -175,6 +176,7 @@ impl Compiler<'_> {
             ok: self.optional_condition(response.ok.as_ref(), names),
             id: response.id.as_ref().map(|raw| self.value(&raw.0, names)),
             returns: response.r#return.as_ref().map(|raw| self.value(&raw.0, names)),
+            remember: self.memos(&response.remember, names),
             error_code: error.and_then(|error| error.code.as_ref()).map(|raw| self.value(&raw.0, names)),
             error_message: error
                 .and_then(|error| error.message.as_ref())

@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 use smol_str::SmolStr;
 
 use super::Gateway;
+use super::to_provider::recall;
 use crate::load::ChannelSettings;
 use crate::message::EventKind;
 use crate::pipeline::{Next, Progress, Sending};
@@ -61,22 +62,18 @@ impl Gateway {
         }
         message.id = self.world.new_id();
         // What can never be sent is refused now, while an agent sees it.
-        let (plan, cache) = (&channel.plan, self.calls.clone());
-        let next = Sending::new(plan, &channel.channel, &message, Progress::default(), cache, &self.world)
+        let memory = recall(&*self.store, channel, &message.contact_id, self.world.now()).await?;
+        let (plan, settings, cache) = (&channel.plan, &channel.channel, self.calls.clone());
+        let next = Sending::new(plan, settings, memory, &message, Progress::default(), cache, &self.world)
             .map_err(|failure| Refused::Message(failure.to_string()))?
             .step();
         if let Next::Done(outcome) = next {
             return Err(Refused::Message(outcome.fault().map(ToString::to_string).unwrap_or_default()));
         }
         let payload = serde_json::to_vec(&message).map_err(|error| Refused::Message(error.to_string()))?;
-        let delivery = NewDelivery {
-            lane: Lane::outbound(channel.channel.name.clone()),
-            contact: SmolStr::new(&message.contact_id),
-            mid: SmolStr::new(&message.id),
-            kind: EventKind::Message,
-            payload: payload.into(),
-            dedupe: None,
-        };
+        let lane = Lane::outbound(channel.channel.name.clone());
+        let (contact, mid) = (&message.contact_id, &message.id);
+        let delivery = NewDelivery::new(lane, contact, mid, EventKind::Message, payload.into());
         let acceptance =
             Acceptance { at: self.world.now(), deliveries: vec![delivery], ..Acceptance::default() };
         self.store.accept(acceptance).await?;

@@ -3,11 +3,15 @@
 //! It speaks no HTTP of its own; `server` turns requests into calls of [`Gateway`]. Invariant: what it accepts is
 //! in the store before it says so.
 
+mod deferred;
 mod message;
+mod parcel;
 mod to_platform;
 mod to_provider;
 mod webhook;
 
+#[cfg(test)]
+mod late_tests;
 #[cfg(test)]
 mod tests;
 
@@ -35,6 +39,8 @@ pub use webhook::{Called, WebhookAnswer};
 const FEED: usize = 16_384;
 /// How often what is kept long enough is purged.
 const PURGE_EVERY: Duration = Duration::from_secs(600);
+/// How often pieces of messages are looked for whose other pieces are overdue.
+const RELEASE_EVERY: Duration = Duration::from_secs(1);
 
 /// Why a gateway can't start.
 #[derive(Debug, thiserror::Error)]
@@ -124,11 +130,14 @@ impl Gateway {
         let carrier = ByDirection {
             inbound: Arc::new(to_platform::ToPlatform::new(
                 channels.clone(),
+                store.clone(),
                 transport.clone(),
+                calls.clone(),
                 world.clone(),
             )),
             outbound: Arc::new(to_provider::ToProvider::new(
                 channels.clone(),
+                store.clone(),
                 transport,
                 calls.clone(),
                 world.clone(),
@@ -143,7 +152,7 @@ impl Gateway {
             world: world.clone(),
         });
         let (stop, stopped) = watch::channel(false);
-        let purging = Mutex::new(Some(tokio::spawn(purge(store.clone(), world.clone(), stopped))));
+        let purging = Mutex::new(Some(tokio::spawn(keep_house(store.clone(), world.clone(), stopped))));
         Ok(Self { channels, store, engine, calls, world, public_url, stop, purging })
     }
 
@@ -215,14 +224,25 @@ fn rate(rate: plan::Rate) -> Rate {
     }
 }
 
-async fn purge(store: Arc<dyn Store>, world: World, mut stop: watch::Receiver<bool>) {
+/// Does what is to be done now and then, until it is told to stop.
+async fn keep_house(store: Arc<dyn Store>, world: World, mut stop: watch::Receiver<bool>) {
+    let mut purge = tokio::time::interval(PURGE_EVERY);
+    let mut release = tokio::time::interval(RELEASE_EVERY);
+    purge.reset();
+    release.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             _ = stop.changed() => return,
-            () = tokio::time::sleep(PURGE_EVERY) => {}
-        }
-        if let Err(error) = store.purge(world.now()).await {
-            tracing::warn!(%error, "old messages were not purged; trying again later");
+            _ = purge.tick() => {
+                if let Err(error) = store.purge(world.now()).await {
+                    tracing::warn!(%error, "old messages were not purged; trying again later");
+                }
+            }
+            _ = release.tick() => match store.release(world.now()).await {
+                Ok(0) => {}
+                Ok(messages) => tracing::warn!(messages, "messages of which pieces are missing were released"),
+                Err(error) => tracing::warn!(%error, "pieces were not released; trying again later"),
+            },
         }
     }
 }

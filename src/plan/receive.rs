@@ -1,10 +1,12 @@
 //! What will run when a provider calls.
 
+use std::time::Duration;
+
 use smol_str::SmolStr;
 
-use super::Lets;
 use super::decoding::Decoding;
 use super::proof::Verify;
+use super::{Collect, Lets, Memos};
 use crate::expression::{Condition, Template};
 use crate::message::{EventKind, IdOwner};
 
@@ -131,6 +133,8 @@ pub struct Rule {
     pub emit: Option<Box<Emission>>,
     /// The answer instead of the webhook's, where this rule made an event.
     pub ack: Option<Box<Answer>>,
+    /// What is remembered.
+    pub remember: Option<Box<Memos>>,
     /// Whether later rules see the node too.
     pub also: bool,
     /// Rules for the same node.
@@ -162,6 +166,16 @@ pub struct Emission {
     pub error: Option<Template>,
     /// The text of a message that tells the agent.
     pub as_text: Option<Template>,
+    /// For a status: all messages up to this moment, instead of one.
+    pub up_to: Option<Template>,
+    /// How long the event waits before it is delivered.
+    pub delay: Duration,
+    /// A message of ours, by the provider's id, which the event is an echo of.
+    pub unless_sent: Option<Template>,
+    /// When the event is only a piece of a message.
+    pub collect: Option<Collect>,
+    /// Whether what it says may depend on calls or on `store`, which are not asked before it is delivered.
+    pub late: bool,
 }
 
 /// A member of a contact.

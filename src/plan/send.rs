@@ -6,7 +6,7 @@ use smol_str::SmolStr;
 
 use super::parts::Parts;
 use super::words::{Decode, Meaning, ResetUnit};
-use super::{Exchange, Lets};
+use super::{Exchange, Lets, Memo, Owner};
 use crate::expression::{Condition, Template};
 
 /// How a message is sent.
@@ -35,6 +35,8 @@ pub struct Step {
     pub require: Option<Condition>,
     /// The request and what its response means.
     pub exchange: Exchange,
+    /// What is forgotten once its request is made.
+    pub consume: Vec<(Owner, SmolStr)>,
 }
 
 /// How often a step runs.
@@ -61,6 +63,8 @@ pub struct Response {
     pub id: Option<Template>,
     /// What a call gives, or what later steps see; none is the decoded body.
     pub returns: Option<Template>,
+    /// What is remembered where it is a success.
+    pub remember: Vec<Memo>,
     /// The provider's error code.
     pub error_code: Option<Template>,
     /// The provider's error message.

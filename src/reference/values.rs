@@ -52,7 +52,7 @@ mod tests {
     use crate::expression::Value;
     use crate::pipeline::{Incoming, Site, find_route, receive};
     use crate::plan::Plan;
-    use crate::rehearsal::{NOW, Stage, message_of, send};
+    use crate::rehearsal::{Kept, NOW, Stage, message_of, send};
     use crate::yaml;
 
     fn compiled(text: &str) -> Plan {
@@ -92,7 +92,7 @@ mod tests {
         let plan = compiled(&text);
         let (stage, _) = Stage::new(&plan, &Value::Null, NOW);
         let message = message_of(&Value::from_json(br#"{"contact_id":"c","text":"t"}"#).unwrap()).unwrap();
-        let sent = send(&stage, &message, &Scripted::new(Vec::new()));
+        let sent = send(&stage, &message, &Scripted::new(Vec::new()), &mut Kept::default());
         sent.get("requests").as_list().unwrap()[0].get("json").clone()
     }
 

@@ -110,7 +110,9 @@ impl Judge<'_> {
         let unread = |key: &str| case.shape.is_unread(key);
         match (&case.receive, &case.send) {
             (Some(received), None) => self.webhook(received, case),
-            (None, Some(_)) => self.only_for(case, &["verdict", "reply", "events"], "a webhook (`receive`)"),
+            (None, Some(_)) => {
+                self.only_for(case, &["verdict", "reply", "events", "calls"], "a webhook (`receive`)")
+            }
             (None, None) if unread("receive") || unread("send") => {}
             (both, _) => {
                 let (code, key) =
@@ -133,7 +135,13 @@ impl Judge<'_> {
                 _ => self.wrong_type(node, "a map"),
             }
         }
-        for raw in [&case.expect.events, &case.expect.requests, &case.expect.ids, &case.expect.platform] {
+        for raw in [
+            &case.expect.events,
+            &case.expect.calls,
+            &case.expect.requests,
+            &case.expect.ids,
+            &case.expect.platform,
+        ] {
             if let Some(Raw(node)) = raw
                 && node.as_list().is_none()
             {
@@ -196,6 +204,7 @@ impl Judge<'_> {
                 "verdict" => expect.verdict.is_some(),
                 "reply" => expect.reply.is_some(),
                 "events" => expect.events.is_some(),
+                "calls" => expect.calls.is_some(),
                 "requests" => expect.requests.is_some(),
                 "outcome" => expect.outcome.is_some(),
                 "ids" => expect.ids.is_some(),

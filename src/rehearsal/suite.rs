@@ -6,6 +6,7 @@ use smol_str::SmolStr;
 
 use super::body::{body_of, raw_map};
 use super::compare::{Difference, compare};
+use super::kept::Kept;
 use super::receiving::{receive, request_of};
 use super::sending::{answers_of, message_of, send};
 use super::stage::{NOW, Stage};
@@ -66,8 +67,10 @@ fn run_case(plan: &Plan, channel: Option<&TestChannel>, case: &TestCase) -> Case
         return result;
     }
     let outcome = match (&case.receive, &case.send) {
-        (Some(received), None) => rehearse_webhook(&stage, received),
-        (None, Some(sent)) => rehearse_message(&stage, sent, &case.provider),
+        (Some(received), None) => earlier(&stage, case)
+            .and_then(|(mut kept, provider)| rehearse_webhook(&stage, received, &provider, &mut kept)),
+        (None, Some(sent)) => earlier(&stage, case)
+            .and_then(|(mut kept, provider)| rehearse_message(&stage, sent, &provider, &mut kept)),
         _ => Err("a test is either `receive` or `send`".into()),
     };
     result.reached = stage.world.reached();
@@ -117,12 +120,28 @@ fn channel_value(file: Option<&TestChannel>, own: Option<&TestChannel>) -> Value
     Value::Map(merged.into())
 }
 
-fn rehearse_webhook(stage: &Stage<'_>, given: &spec::Receive) -> Result<Value, String> {
+/// The store and the provider of a test, after the webhooks that arrive before.
+fn earlier(stage: &Stage<'_>, case: &TestCase) -> Result<(Kept, Scripted), String> {
+    let provider = Scripted::new(scripted(&case.provider)?);
+    let given = case.store.as_ref().map(|raw| raw.0.to_value()).unwrap_or_default();
+    let mut kept = Kept::of(&given)?;
+    for webhook in &case.before {
+        rehearse_webhook(stage, webhook, &provider, &mut kept)?;
+    }
+    Ok((kept, provider))
+}
+
+fn rehearse_webhook(
+    stage: &Stage<'_>,
+    given: &spec::Receive,
+    provider: &Scripted,
+    kept: &mut Kept,
+) -> Result<Value, String> {
     let (shared, mut request) = webhook_of(stage, given)?;
     if given.sign.is_some_and(|flag| flag.0) {
         sign_webhook(stage, shared, &mut request)?;
     }
-    Ok(receive(stage, shared, &request, &mut HashSet::new()).json)
+    Ok(receive(stage, shared, &request, provider, kept).json)
 }
 
 /// The webhook of a test, not signed yet, and whether it is for a shared route.
@@ -162,10 +181,10 @@ pub fn sign_webhook(stage: &Stage<'_>, shared: bool, request: &mut Incoming) -> 
 fn rehearse_message(
     stage: &Stage<'_>,
     given: &spec::SendCase,
-    provider: &[spec::ScriptedAnswer],
+    provider: &Scripted,
+    kept: &mut Kept,
 ) -> Result<Value, String> {
-    let (message, answers) = sent_of(given, provider)?;
-    Ok(send(stage, &message, &Scripted::new(answers)))
+    Ok(send(stage, &message_of_test(given)?, provider, kept))
 }
 
 /// The message of a test, and the answers that the provider gives.
@@ -173,6 +192,14 @@ pub fn sent_of(
     given: &spec::SendCase,
     provider: &[spec::ScriptedAnswer],
 ) -> Result<(Outbound, Vec<ScriptedAnswer>), String> {
+    Ok((message_of_test(given)?, scripted(provider)?))
+}
+
+fn scripted(provider: &[spec::ScriptedAnswer]) -> Result<Vec<ScriptedAnswer>, String> {
+    answers_of(&Value::list(provider.iter().map(answer_value).collect()))
+}
+
+fn message_of_test(given: &spec::SendCase) -> Result<Outbound, String> {
     let mut described = Map::new();
     described.insert("contact_id", Value::Text(given.contact_id.value.clone()));
     for (name, text) in [("id", &given.id), ("locale", &given.locale)] {
@@ -191,8 +218,7 @@ pub fn sent_of(
             described.insert(name, raw.0.to_value());
         }
     }
-    let message = message_of(&Value::Map(described.into()))?;
-    Ok((message, answers_of(&Value::list(provider.iter().map(answer_value).collect()))?))
+    message_of(&Value::Map(described.into()))
 }
 
 fn answer_value(answer: &spec::ScriptedAnswer) -> Value {
@@ -227,6 +253,8 @@ fn check(expect: &spec::Expect, outcome: &Value) -> Vec<Difference> {
         ("ids", &expect.ids),
         ("error", &expect.error),
         ("retry_after", &expect.retry_after),
+        ("remembered", &expect.remembered),
+        ("calls", &expect.calls),
     ] {
         if let Some(raw) = raw {
             compare(name, &raw.0.to_value(), outcome.get(name), exact, &mut differences);

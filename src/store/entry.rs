@@ -5,7 +5,8 @@ use bytes::Bytes;
 use smol_str::SmolStr;
 
 use super::lane::Lane;
-use crate::message::EventKind;
+use crate::memory::Remember;
+use crate::message::{EventKind, Piece};
 use crate::world::Millis;
 
 /// The place of a delivery in the queue of the whole store; later is greater, never given out twice.
@@ -29,6 +30,29 @@ pub struct NewDelivery {
     pub payload: Bytes,
     /// What a redelivery of the same thing has in common with it, within its channel; `None`: never a duplicate.
     pub dedupe: Option<String>,
+    /// Not to be tried before this; 0: at once.
+    pub not_before: Millis,
+    /// Of which message it is only a piece: it waits for the others instead of being queued.
+    pub piece: Option<Piece>,
+    /// What is remembered with it, unless it is a duplicate.
+    pub remember: Vec<Remember>,
+}
+
+impl NewDelivery {
+    /// A delivery that is due at once and never a duplicate.
+    pub fn new(lane: Lane, contact: &str, mid: &str, kind: EventKind, payload: Bytes) -> Self {
+        Self {
+            lane,
+            contact: SmolStr::new(contact),
+            mid: SmolStr::new(mid),
+            kind,
+            payload,
+            dedupe: None,
+            not_before: 0,
+            piece: None,
+            remember: Vec::new(),
+        }
+    }
 }
 
 /// A delivery in the queue.

@@ -33,10 +33,11 @@ impl Compiler<'_> {
             self.out
                 .push(Diagnostic::new(Code::MissingKey, span, message).label(format!("`{key}` is missing")));
         };
-        if rule.id.is_none() && (is_message || is_status || rule.as_text.is_some()) {
+        if rule.id.is_none() && rule.up_to.is_none() && (is_message || is_status || rule.as_text.is_some()) {
             missing("id");
         }
-        let names_nobody = is_status || (kind == EventKind::Event && rule.as_text.is_none());
+        let names_nobody =
+            (is_status && rule.up_to.is_none()) || (kind == EventKind::Event && rule.as_text.is_none());
         if rule.contact.is_none() && !names_nobody {
             missing("contact");
         }
@@ -56,6 +57,8 @@ impl Compiler<'_> {
             (&rule.status, "status", is_status),
             (&rule.error, "error", is_status),
             (&rule.as_text, "as_text", !is_message && !is_status),
+            (&rule.up_to, "up_to", is_status),
+            (&rule.unless_sent, "unless_sent", is_message),
         ] {
             if let (Some(raw), false) = (given, fits) {
                 let message = format!("`{key}` means nothing for `emit: {}`", emit.as_str());
@@ -78,20 +81,28 @@ impl Compiler<'_> {
         if let Some(raw) = &rule.attachments {
             self.attachments(&raw.0);
         }
+        self.one_of_id_and_up_to(rule);
+        // What is put together must be known when it comes.
+        let later = if rule.collect.is_some() { names.prompt() } else { names.later() };
         let (id, id_owner) = self.event_id(rule.id.as_ref(), names);
-        let mut value = |raw: &Option<Raw>| raw.as_ref().map(|raw| self.value(&raw.0, names));
+        let mut made = |raw: &Option<Raw>, names: &Names| raw.as_ref().map(|raw| self.value(&raw.0, names));
         Emission {
             kind,
             id,
             id_owner,
-            timestamp: value(&rule.timestamp),
-            text: value(&rule.text),
-            attachments: value(&rule.attachments),
-            location: value(&rule.location),
-            status: value(&rule.status),
-            error: value(&rule.error),
-            as_text: value(&rule.as_text),
-            contact: rule.contact.as_ref().map(|contact| self.contact(contact, names)).unwrap_or_default(),
+            timestamp: made(&rule.timestamp, names),
+            text: made(&rule.text, &later),
+            attachments: made(&rule.attachments, &later),
+            location: made(&rule.location, &later),
+            status: made(&rule.status, names),
+            error: made(&rule.error, names),
+            as_text: made(&rule.as_text, &later),
+            up_to: made(&rule.up_to, names),
+            unless_sent: made(&rule.unless_sent, names),
+            contact: rule.contact.as_ref().map_or_else(Vec::new, |it| self.contact(it, names, &later)),
+            delay: self.delay(rule, is_message),
+            collect: self.collect(rule, kind, names),
+            late: later.reads_late(),
         }
     }
 
@@ -109,6 +120,7 @@ impl Compiler<'_> {
         &mut self,
         contact: &spec::ContactSpec,
         names: &Names,
+        later: &Names,
     ) -> Vec<(ContactMember, Template)> {
         let mut members = vec![(ContactMember::Id, self.value(&contact.id.0, names))];
         for (member, raw) in [
@@ -124,7 +136,7 @@ impl Compiler<'_> {
             (ContactMember::Timezone, &contact.timezone),
         ] {
             if let Some(raw) = raw {
-                members.push((member, self.value(&raw.0, names)));
+                members.push((member, self.value(&raw.0, later)));
             }
         }
         members

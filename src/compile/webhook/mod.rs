@@ -67,8 +67,8 @@ impl Compiler<'_> {
         path: Vec<Segment>,
         shared: bool,
     ) -> Webhook {
-        let outer = self.names(if shared { SHARED } else { CHANNEL });
-        let inner = self.names(CHANNEL);
+        let outer = self.names(if shared { SHARED } else { CHANNEL }).prompt();
+        let inner = self.names(CHANNEL).with(&[Scope::Store]).prompt();
         let verify: Vec<Verify> = spec
             .verify
             .iter()

@@ -53,17 +53,22 @@ impl Compiler<'_> {
             let problem = problem.label("it answers what this rule emits");
             self.out.push(problem.help("add `emit:`, or write `reply:` to end the request"));
         }
+        let remember = self.rule_memos(rule, &names);
         let rules: Vec<Rule> = rule.events.iter().map(|inner| self.rule(inner, &names)).collect();
-        let unread =
-            ["emit", "ignore", "reply", "ack", "events"].into_iter().any(|key| rule.shape.is_unread(key));
-        let nothing = rule.emit.is_none() && rule.reply.is_none() && rules.is_empty() && ignore.is_none();
+        let keys = ["emit", "ignore", "reply", "ack", "remember", "events"];
+        let unread = keys.into_iter().any(|key| rule.shape.is_unread(key));
+        let nothing = rule.emit.is_none()
+            && rule.reply.is_none()
+            && remember.is_none()
+            && rules.is_empty()
+            && ignore.is_none();
         if nothing && !unread && !told {
             let span = rule.shape.key("", rule.span.at_start());
             let problem = Diagnostic::new(Code::MissingKey, span, "this rule does nothing");
-            self.out.push(problem.help("add `emit:`, `ignore:`, `reply:` or nested `events:`"));
+            self.out.push(problem.help("add `emit:`, `ignore:`, `reply:`, `remember:` or nested `events:`"));
         }
         let also = rule.also.is_some_and(|flag| flag.0);
-        Rule { each, unique, when, lets, ignore, reply, emit, ack, also, rules }
+        Rule { each, unique, when, lets, ignore, reply, emit, ack, remember, also, rules }
     }
 
     /// The members of an event in a rule that makes none: they are judged all the same. Says whether it told
@@ -78,6 +83,8 @@ impl Compiler<'_> {
             (&rule.status, "status"),
             (&rule.error, "error"),
             (&rule.as_text, "as_text"),
+            (&rule.unless_sent, "unless_sent"),
+            (&rule.up_to, "up_to"),
         ];
         let mut told = false;
         for (raw, key) in members {
@@ -91,8 +98,9 @@ impl Compiler<'_> {
             }
         }
         if let Some(contact) = &rule.contact {
-            self.contact(contact, names);
+            self.contact(contact, names, &names.later());
         }
+        told |= self.waits_for_nothing(rule);
         told
     }
 }
