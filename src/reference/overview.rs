@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{GENERATED, cell};
 use crate::message::EventKind;
-use crate::plan::{AttachmentMode, ContactMember, Emission, MediaKind, Mode, Plan, Proof, Rule};
+use crate::plan::{AttachmentMode, ContactMember, Emission, MediaKind, Mode, Plan, Proof, Rule, Verify};
 
 /// What stands before the table.
 const HEAD: &str = "# Mappings\n\nOne file per provider, with its tests beside it. How one is made: the [tutorial](../docs/tutorial.md); what every key says: the [reference](../docs/reference/mapping.md).\n\n**in**: what contacts send \
@@ -106,16 +106,27 @@ fn collect<'p>(rule: &'p Rule, into: &mut Vec<&'p Emission>) {
 /// What the webhooks ask for, each kind once.
 fn proofs(plan: &Plan) -> String {
     let mut kinds: Vec<&str> = Vec::new();
-    for verify in plan.webhooks.iter().flat_map(|webhook| &webhook.verify) {
+    plan.webhooks.iter().for_each(|webhook| kinds_of(&webhook.verify, &mut kinds));
+    if kinds.is_empty() { "-".into() } else { kinds.join(", ") }
+}
+
+fn kinds_of(proofs: &[Verify], kinds: &mut Vec<&'static str>) {
+    for verify in proofs {
         let kind = match &verify.proof {
             Proof::Equal(..) => "shared secret",
             Proof::Signature(signature) => signature.algorithm.as_str(),
+            Proof::Jwt(_) => "token",
+            Proof::Basic(..) => "password",
+            Proof::Ip(_) => "address",
+            Proof::Any(proofs) => {
+                kinds_of(proofs, kinds);
+                continue;
+            }
         };
         if !kinds.contains(&kind) {
             kinds.push(kind);
         }
     }
-    if kinds.is_empty() { "-".into() } else { kinds.join(", ") }
 }
 
 /// The first page of the provider's documentation; all of them follow the table.
