@@ -7,12 +7,14 @@
 
 mod installation;
 mod mapping;
+mod overlay;
 mod read;
 mod schema;
 mod test;
 
 pub use installation::{Channel, Installation, Network, Platform, Server};
 pub use mapping::*;
+pub use overlay::with_overlays;
 pub(crate) use read::unknown_keys;
 pub use read::{Count, Docs, Duration, Flag, FromNode, Map, Rate, Raw, Shape};
 pub use schema::{FileKind, schema};

@@ -3,7 +3,6 @@
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -57,12 +56,10 @@ const CONSTRUCTS: &[&str] = &["tests/fixtures/mappings"];
 fn subjects(paths: &[&str]) -> Vec<Subject> {
     let paths: Vec<_> = paths.iter().map(|path| root().join(path)).collect();
     let mut library = Library::read(&paths).unwrap();
-    let mappings: Vec<_> =
-        library.mappings.iter().map(|loaded| (loaded.path.clone(), loaded.plan.clone())).collect();
-    let subjects = mappings.into_iter().map(|(path, plan)| {
-        let plan = plan.unwrap();
-        let tests = patchcord::load::test_file_of(Path::new(&path));
-        let tests = read_tests(&tests, Some(&plan), Some(&plan.name), &mut library).unwrap();
+    let subjects = library.mappings.clone().into_iter().map(|mapping| {
+        let tests = patchcord::load::test_file_of(&mapping.path);
+        let tests = read_tests(&tests, &mapping, &mut library).unwrap();
+        let plan = mapping.plan.unwrap();
         Subject { name: plan.name.to_string(), plan, tests }
     });
     subjects.collect()
