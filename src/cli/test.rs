@@ -150,10 +150,8 @@ fn report_coverage(suites: &[Suite]) {
         let (percent, all) = (suite.percentage(), suite.places.len());
         print(&format!("{percent:3} % of {} ({reached} of {all} places)", suite.mapping));
         for (line, place) in suite.places.iter().filter(|(_, place)| !place.reached) {
-            print(&format!(
-                "      {}:{line}: no test reaches this {} (`{}`)",
-                suite.file, place.what, place.path
-            ));
+            let path = if place.path.is_empty() { String::new() } else { format!(" (`{}`)", place.path) };
+            print(&format!("      {}:{line}: no test reaches this {}{path}", suite.file, place.what));
         }
     }
 }

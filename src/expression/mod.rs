@@ -3,6 +3,7 @@
 //! This module knows no YAML and no HTTP: an expression is compiled from text that somebody else found, and
 //! a problem names the range of that text.
 
+mod address;
 mod call;
 mod condition;
 mod expr;
@@ -34,6 +35,6 @@ pub use query::Query;
 pub use render::{Escape, Render, render_problem};
 pub use scope::{Constant, Declared, Env, Failure, Names, Read, Scope, Turn};
 pub use table::{Pattern, Table};
-pub use template::{Choice, Each, Key, Switch, Template};
+pub use template::{Choice, Each, Key, Mark, Switch, Template};
 pub use text::Text;
 pub use value::{Map, Value};

@@ -28,6 +28,8 @@ pub enum Template {
     Expression(Expr),
     /// A text with expressions in it.
     Text(Text),
+    /// A URL with expressions in it, each of which is encoded for its place.
+    Address(Text),
     /// A map; keys may be made too.
     Map(Box<[(Key, Template)]>),
     /// A list.
@@ -65,6 +67,9 @@ pub enum Key {
     Made(Text),
 }
 
+/// The identity of a branch, for the coverage of tests; a clone of a template has the same ones.
+pub type Mark = Arc<u8>;
+
 /// `$if`.
 #[derive(Clone, Debug)]
 pub struct Choice {
@@ -74,6 +79,8 @@ pub struct Choice {
     pub then: Template,
     /// The value if not.
     pub otherwise: Template,
+    /// The marks of both values.
+    pub marks: [Mark; 2],
 }
 
 /// `$switch`.
@@ -85,6 +92,10 @@ pub struct Switch {
     pub cases: Vec<(Pattern, Template)>,
     /// The value where no case fits.
     pub otherwise: Template,
+    /// The marks of the cases, in order.
+    pub marks: Vec<Mark>,
+    /// The mark of the value where no case fits.
+    pub mark: Mark,
 }
 
 /// `$each`.
@@ -113,6 +124,7 @@ impl Template {
             }
             Self::Expression(expr) => expr.eval(env),
             Self::Text(text) => text.eval(env),
+            Self::Address(text) => text.eval_address(env),
             Self::Map(members) => {
                 let mut made = Vec::with_capacity(members.len());
                 for (key, template) in members {
@@ -158,14 +170,18 @@ impl Template {
             }
             Self::If(choice) => {
                 let holds = choice.when.eval(env)?.is_truthy();
+                let [then, otherwise] = &choice.marks;
+                env.world.reach(if holds { &**then } else { &**otherwise });
                 if holds { choice.then.eval(env) } else { choice.otherwise.eval(env) }
             }
             Self::Switch(switch) => {
                 let on = switch.on.eval(env)?;
-                match switch.cases.iter().find(|(pattern, _)| pattern.fits(&on)) {
-                    Some((_, case)) => case.eval(env),
-                    None => switch.otherwise.eval(env),
-                }
+                let mut cases = switch.cases.iter().zip(&switch.marks);
+                let (case, mark) = cases
+                    .find(|((pattern, _), _)| pattern.fits(&on))
+                    .map_or((&switch.otherwise, &switch.mark), |((_, case), mark)| (case, mark));
+                env.world.reach(&**mark);
+                case.eval(env)
             }
             Self::Table(table, key) => {
                 let key = key.eval(env)?;
@@ -225,6 +241,35 @@ impl Template {
         let text = value.to_text();
         env.spend_text(&text)?;
         Ok(Some(text))
+    }
+
+    /// The same as a URL: what stands between braces in its texts is encoded for its place.
+    #[must_use]
+    pub fn into_address(self) -> Self {
+        let each = |templates: Box<[Self]>| templates.into_iter().map(Self::into_address).collect();
+        match self {
+            Self::Text(text) => Self::Address(text),
+            Self::List(items) => Self::List(each(items)),
+            Self::First(choices) => Self::First(each(choices)),
+            Self::If(choice) => Self::If(Box::new(Choice {
+                then: choice.then.into_address(),
+                otherwise: choice.otherwise.into_address(),
+                ..*choice
+            })),
+            Self::Switch(switch) => Self::Switch(Box::new(Switch {
+                cases: switch
+                    .cases
+                    .into_iter()
+                    .map(|(pattern, case)| (pattern, case.into_address()))
+                    .collect(),
+                otherwise: switch.otherwise.into_address(),
+                ..*switch
+            })),
+            Self::Each(each) => Self::Each(Box::new(Each { body: each.body.into_address(), ..*each })),
+            Self::Flat(list) => Self::Flat(Box::new(list.into_address())),
+            Self::Keep(inner) => Self::Keep(Box::new(inner.into_address())),
+            other => other,
+        }
     }
 
     /// The constant that it is.

@@ -10,6 +10,7 @@ mod network;
 mod parts;
 mod proof;
 mod receive;
+mod request;
 mod send;
 mod words;
 
@@ -17,7 +18,8 @@ use std::time::Duration;
 
 use smol_str::SmolStr;
 
-use crate::expression::{Env, Failure, Template, Value};
+use crate::diagnostic::Span;
+use crate::expression::{Env, Failure, Mark, Template, Value};
 
 pub use call::*;
 pub use channel::*;
@@ -26,6 +28,7 @@ pub use network::Network;
 pub use parts::*;
 pub use proof::*;
 pub use receive::*;
+pub use request::*;
 pub use send::*;
 pub use words::*;
 
@@ -50,10 +53,23 @@ pub struct Plan {
     pub webhooks: Vec<Webhook>,
     /// How a message is sent; none for a mapping that only receives.
     pub send: Option<Send>,
+    /// The branches of its operators that are written, for the coverage of tests.
+    pub branches: Vec<Branch>,
     /// How fast.
     pub limits: Limits,
     /// What happens when a request fails for now.
     pub retry: Retry,
+}
+
+/// A branch of an `$if` or `$switch`.
+#[derive(Debug)]
+pub struct Branch {
+    /// What it is: `$then`, `$else`, `case` or `$default`.
+    pub what: &'static str,
+    /// Where it stands.
+    pub span: Span,
+    /// What is reached when it is taken.
+    pub mark: Mark,
 }
 
 impl Plan {
@@ -136,6 +152,8 @@ pub struct Limits {
     pub in_flight: usize,
     /// How long a response may take.
     pub timeout: Duration,
+    /// The largest file that the body of a request may hold, in bytes.
+    pub media: u64,
 }
 
 impl Default for Limits {
@@ -145,6 +163,7 @@ impl Default for Limits {
             per_contact: Rate::Unlimited,
             in_flight: 32,
             timeout: Duration::from_secs(30),
+            media: 100_000_000,
         }
     }
 }

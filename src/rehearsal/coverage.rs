@@ -1,4 +1,5 @@
-//! How much of a mapping its tests reach: webhooks, rules, steps, calls and classes of responses.
+//! How much of a mapping its tests reach: webhooks, rules, steps, calls, classes of responses, and branches of
+//! operators.
 //!
 //! The plan says what can be reached, the tree where that stands in the file; both have the same order, since
 //! `compile` keeps it.
@@ -7,15 +8,15 @@ use std::collections::HashSet;
 
 use crate::diagnostic::{Sources, Span};
 use crate::load::Loaded;
-use crate::plan::{CallAction, Plan, Response, Rule};
+use crate::plan::{Branch, CallAction, Plan, Response, Rule};
 use crate::yaml::Node;
 
 /// A place of a mapping that a test can reach.
 #[derive(Clone, Debug)]
 pub struct Place {
-    /// What it is: `webhook`, `rule`, `step`, `call` or `class`.
+    /// What it is: `webhook`, `rule`, `step`, `call`, `class`, or a branch: `$then`, `$else`, `case`, `$default`.
     pub what: &'static str,
-    /// Its keys, such as `webhooks[0].events[1]`.
+    /// Its keys, such as `webhooks[0].events[1]`; empty for a branch.
     pub path: String,
     /// Where it stands.
     pub span: Span,
@@ -67,6 +68,9 @@ fn of_plan(plan: &Plan, node: &Node, reached: &HashSet<usize>) -> Vec<Place> {
         places.note("step", step, &at);
         places.classes(&step.exchange.response, &at);
     }
+    for branch in &plan.branches {
+        places.branch(branch);
+    }
     places.found
 }
 
@@ -99,6 +103,18 @@ impl Places<'_> {
     fn note<T>(&mut self, what: &'static str, place: &T, at: &Spot<'_>) {
         let reached = self.reached.contains(&std::ptr::from_ref(place).addr());
         self.found.push(Place { what, path: at.path.clone(), span: at.node.span, reached });
+    }
+
+    /// Notes a branch. A value that is compiled twice, such as an alias or a default, is one.
+    fn branch(&mut self, branch: &Branch) {
+        let reached = self.reached.contains(&std::ptr::from_ref(&*branch.mark).addr());
+        match self.found.iter_mut().find(|place| place.what == branch.what && place.span == branch.span) {
+            Some(known) => known.reached |= reached,
+            None => {
+                let (what, span) = (branch.what, branch.span);
+                self.found.push(Place { what, path: String::new(), span, reached });
+            }
+        }
     }
 
     fn classes(&mut self, response: &Response, at: &Spot<'_>) {
