@@ -286,7 +286,8 @@ mod tests {
     fn glob(folder: &str) -> Vec<String> {
         let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
         let files = entries.filter_map(|path| path.to_str().map(str::to_string));
-        let mut files: Vec<_> = files.filter(|path| !path.contains(".test.")).collect();
+        let mut files: Vec<_> =
+            files.filter(|path| path.ends_with(".yaml") && !path.contains(".test.")).collect();
         files.sort();
         assert!(!files.is_empty());
         files

@@ -413,10 +413,6 @@ leaf_schema! {
     Count, "Count", {"type": "integer", "minimum": 0};
     Duration, "Duration", {"type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$"};
     Rate, "Rate", {"type": "string", "pattern": "^([0-9]+/([0-9]+)?(s|m|h)|unlimited)$"};
-    Decoding, "Decoding", {"anyOf": [
-        {"enum": ["json", "form", "xml", "multipart", "text", "none"]},
-        {"type": ["string", "object", "array"]},
-    ]};
     Size, "Size", {"type": ["string", "integer"], "pattern": "^[0-9]+(B|KB|MB|GB)$"};
     Docs, "Docs", {"type": ["string", "array"], "items": {"type": "string"}};
 }
@@ -432,6 +428,21 @@ impl FromNode for Raw {
 
     fn stand_in(span: Span) -> Self {
         Self(Node { span, kind: Kind::Null })
+    }
+}
+
+impl JsonSchema for Decoding {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Decoding".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let word = generator.subschema_for::<crate::plan::Decode>();
+        json_schema!({"anyOf": [word, {"type": ["string", "object", "array"]}]})
     }
 }
 

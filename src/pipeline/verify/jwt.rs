@@ -6,7 +6,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::key::{PublicKeyAlgorithm, keys, verifies};
+use super::key::{PublicKeyAlgorithm, any_verifies, keys};
 use super::signature::is_mac;
 use super::{moment, refuse};
 use crate::expression::{Env, Failure, Map, Value, hmac, unbase64};
@@ -33,14 +33,11 @@ pub(super) fn check(jwt: &Jwt, env: &mut Env<'_>) -> Result<(), Failure> {
     if header.as_map().is_some_and(|header| header.get("crit").is_some()) {
         return refuse("the token has extensions that must be understood");
     }
-    let mut fits = false;
-    for key in keys(&jwt.key, env)? {
-        fits = fits
-            || match kind(*algorithm) {
-                Kind::Hmac(hash) => is_mac(hash, &key, signed.as_bytes(), &signature),
-                Kind::PublicKey(algorithm) => verifies(algorithm, &key, signed.as_bytes(), &signature)?,
-            };
-    }
+    let keys = keys(&jwt.key, env)?;
+    let fits = match kind(*algorithm) {
+        Kind::Hmac(hash) => is_mac(hash, &keys, signed.as_bytes(), &signature),
+        Kind::PublicKey(algorithm) => any_verifies(algorithm, &keys, signed.as_bytes(), &signature)?,
+    };
     if !fits {
         return refuse("the signature of the token is wrong");
     }

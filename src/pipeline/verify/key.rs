@@ -26,8 +26,23 @@ pub(super) fn keys(template: &Template, env: &mut Env<'_>) -> Result<Vec<Bytes>,
     if keys.is_empty() { Err(Failure("the key of the signature is not configured".into())) } else { Ok(keys) }
 }
 
+/// Whether a signature is that of a message by the owner of one of the keys. Those of another kind are passed over as
+/// long as one can be read.
+pub(super) fn any_verifies(
+    algorithm: PublicKeyAlgorithm,
+    keys: &[Bytes],
+    message: &[u8],
+    signature: &[u8],
+) -> Result<bool, Failure> {
+    let verdicts: Vec<_> = keys.iter().map(|key| verifies(algorithm, key, message, signature)).collect();
+    match verdicts.iter().find_map(|verdict| verdict.as_ref().ok()) {
+        Some(_) => Ok(verdicts.iter().any(|verdict| matches!(verdict, Ok(true)))),
+        None => verdicts.into_iter().next().unwrap_or(Ok(false)),
+    }
+}
+
 /// Whether a signature is that of a message by the owner of a key: PEM, or its bytes in hexadecimal or Base64.
-pub(super) fn verifies(
+fn verifies(
     algorithm: PublicKeyAlgorithm,
     key: &[u8],
     message: &[u8],
@@ -119,6 +134,18 @@ mod tests {
             let (message, signature) = (fixture("message.json"), signature("rsa.sig.b64"));
             assert!(verifies(PublicKeyAlgorithm::Rsa, key.as_bytes(), &message, &signature).unwrap());
         }
+    }
+
+    #[test]
+    fn any_of_the_keys_may_fit_and_those_of_other_kinds_do_not_matter() {
+        let (message, signature) = (fixture("message.json"), signature("rsa.sig.b64"));
+        let any = |names: &[&str]| {
+            let keys: Vec<Bytes> = names.iter().map(|name| fixture(name).into()).collect();
+            any_verifies(PublicKeyAlgorithm::Rsa, &keys, &message, &signature)
+        };
+        assert_eq!(any(&["p256.pub.pem", "rsa.pub.pem"]), Ok(true));
+        assert_eq!(any(&["rsa.pub.pem", "message.json"]), Ok(true));
+        assert!(any(&["p256.pub.pem", "message.json"]).is_err());
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Signatures over a request.
 
+use bytes::Bytes;
 use subtle::ConstantTimeEq;
 
-use super::key::{PublicKeyAlgorithm, keys, verifies};
+use super::key::{PublicKeyAlgorithm, any_verifies, keys};
 use super::{each, moment, refuse};
 use crate::expression::{Env, Failure, hmac, unbase64, unhex};
 use crate::plan::{Algorithm, Encoding, Signature};
@@ -34,15 +35,13 @@ pub(super) fn check(signature: &Signature, env: &mut Env<'_>) -> Result<(), Fail
     }
     let keys = keys(&signature.key, env)?;
     let over = signature.over.eval(env)?.to_bytes();
-    for key in &keys {
-        for given in &given {
-            let fits = match kind(signature.algorithm) {
-                Kind::Hmac(algorithm) => is_mac(algorithm, key, &over, given),
-                Kind::PublicKey(algorithm) => verifies(algorithm, key, &over, given)?,
-            };
-            if fits {
-                return Ok(());
-            }
+    for given in &given {
+        let fits = match kind(signature.algorithm) {
+            Kind::Hmac(algorithm) => is_mac(algorithm, &keys, &over, given),
+            Kind::PublicKey(algorithm) => any_verifies(algorithm, &keys, &over, given)?,
+        };
+        if fits {
+            return Ok(());
         }
     }
     refuse("the signature is wrong")
@@ -56,9 +55,10 @@ pub(super) fn make(signature: &Signature, env: &mut Env<'_>) -> Result<Option<Ve
     Ok(keys.first().and_then(|key| hmac(algorithm, key, &over)))
 }
 
-/// Whether that is the keyed hash of a message.
-pub(super) fn is_mac(algorithm: &str, key: &[u8], message: &[u8], given: &[u8]) -> bool {
-    hmac(algorithm, key, message).is_some_and(|expected| expected.ct_eq(given).into())
+/// Whether that is the keyed hash of a message by one of the keys.
+pub(super) fn is_mac(algorithm: &str, keys: &[Bytes], message: &[u8], given: &[u8]) -> bool {
+    let mac = |key: &Bytes| hmac(algorithm, key, message);
+    keys.iter().filter_map(mac).any(|expected| expected.ct_eq(given).into())
 }
 
 enum Kind {
