@@ -285,9 +285,9 @@ mod tests {
 
     fn glob(folder: &str) -> Vec<String> {
         let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-        let files = entries.filter_map(|path| path.to_str().map(str::to_string));
-        let mut files: Vec<_> =
-            files.filter(|path| path.ends_with(".yaml") && !path.contains(".test.")).collect();
+        let yaml = entries.filter(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+        let files = yaml.filter_map(|path| path.to_str().map(str::to_string));
+        let mut files: Vec<_> = files.filter(|path| !path.contains(".test.")).collect();
         files.sort();
         assert!(!files.is_empty());
         files
