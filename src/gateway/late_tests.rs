@@ -29,7 +29,7 @@ send:
 fn told(provider: &Scripted) -> Vec<String> {
     let requests = provider.requests();
     let posted = requests.iter().filter(|request| request.urls[0].starts_with("https://platform."));
-    posted.map(|it| String::from_utf8_lossy(it.body.as_deref().unwrap_or_default()).into_owned()).collect()
+    posted.map(|it| String::from_utf8_lossy(&it.body.bytes().unwrap_or_default()).into_owned()).collect()
 }
 
 #[tokio::test]
@@ -49,7 +49,7 @@ async fn a_call_that_fails_for_now_delays_a_message_and_what_it_remembers_is_the
     gateway.accept_message(Some("c"), Some("Bearer t0ken"), body.into()).await.unwrap();
     settled(&gateway).await;
     let sent = provider.requests().into_iter().find(|request| request.urls[0].ends_with("/send"));
-    assert_eq!(sent.unwrap().body.unwrap(), r#"{"t":"hi","seen":"the body"}"#);
+    assert_eq!(sent.unwrap().body.bytes().unwrap(), r#"{"t":"hi","seen":"the body"}"#);
 }
 
 #[tokio::test]

@@ -113,6 +113,10 @@ fn everything_that_a_mapping_can_say_is_said_by_a_tested_one() {
     for (name, value) in &mappings {
         let (mut said, mut found) = (BTreeSet::new(), BTreeSet::new());
         walk(&schema, &schema, "Mapping", value, &mut said);
+        // A variant says what a mapping says.
+        for variant in value["variants"].as_object().iter().flat_map(|variants| variants.values()) {
+            walk(&schema, &schema, "Mapping", variant, &mut said);
+        }
         words(value, &mut found);
         for key in said {
             users.entry(key).or_default().insert(name);
