@@ -25,6 +25,8 @@ pub mod platform;
 
 pub mod call;
 
+pub mod media;
+
 pub mod rehearsal;
 
 pub mod store;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use smol_str::SmolStr;
 
+use super::download::{Opening, at_once};
 use super::request::Outgoing;
 use super::response::Response;
 
@@ -61,6 +62,11 @@ pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<Response, TransportErro
 pub trait Transport: Send + Sync {
     /// Sends a request to one of its URLs.
     fn exchange<'a>(&'a self, request: &'a Outgoing, url: &'a str) -> Answer<'a>;
+
+    /// Sends a request to one of its URLs, for a response that is read as it comes.
+    fn open<'a>(&'a self, request: &'a Outgoing, url: &'a str) -> Opening<'a> {
+        at_once(self, request, url)
+    }
 }
 
 /// Sends a request to its URLs in turn, until one answers with something other than a server error. After a time-out
@@ -107,7 +113,12 @@ impl HttpTransport {
         Ok(Self { client, policy })
     }
 
-    async fn run(&self, request: &Outgoing, url: &str) -> Result<Response, TransportError> {
+    /// A request to one of its URLs, if that may be reached.
+    pub(super) fn request(
+        &self,
+        request: &Outgoing,
+        url: &str,
+    ) -> Result<reqwest::RequestBuilder, TransportError> {
         let url: reqwest::Url = url.parse().map_err(|error| TransportError::Connect(format!("{error}")))?;
         let literal = match url.host() {
             Some(url::Host::Ipv4(ip)) => Some(IpAddr::V4(ip)),
@@ -119,13 +130,18 @@ impl HttpTransport {
         }
         let method = reqwest::Method::from_bytes(request.method.as_bytes())
             .map_err(|_| TransportError::Connect(format!("`{}` is not a method", request.method)))?;
-        let mut builder = self.client.request(method, url).timeout(request.timeout);
+        let mut builder = self.client.request(method, url);
         for (name, value) in &request.headers {
             builder = builder.header(name.as_str(), value);
         }
         if let Some(body) = &request.body {
             builder = builder.body(body.clone());
         }
+        Ok(builder)
+    }
+
+    async fn run(&self, request: &Outgoing, url: &str) -> Result<Response, TransportError> {
+        let builder = self.request(request, url)?.timeout(request.timeout);
         let response = builder.send().await.map_err(|error| classify(&error))?;
         let status = response.status().as_u16();
         let headers = response.headers().iter().map(|(name, value)| {
@@ -149,6 +165,10 @@ impl Transport for HttpTransport {
     fn exchange<'a>(&'a self, request: &'a Outgoing, url: &'a str) -> Answer<'a> {
         Box::pin(self.run(request, url))
     }
+
+    fn open<'a>(&'a self, request: &'a Outgoing, url: &'a str) -> Opening<'a> {
+        Box::pin(self.download(request, url))
+    }
 }
 
 /// An error without the URL, which may hold secrets.
@@ -162,7 +182,7 @@ fn describe(error: &reqwest::Error) -> String {
     if text.is_empty() { "the request failed".into() } else { text }
 }
 
-fn classify(error: &reqwest::Error) -> TransportError {
+pub(super) fn classify(error: &reqwest::Error) -> TransportError {
     let description = describe(error);
     if description.starts_with(FORBIDDEN) {
         TransportError::Forbidden(description)

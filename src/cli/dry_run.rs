@@ -12,7 +12,9 @@ use crate::diagnostic::text;
 use crate::expression::Value;
 use crate::load::Library;
 use crate::plan::Plan;
-use crate::rehearsal::{NOW, Stage, answers_of, message_of, parts, receive, request_of, send, send_live};
+use crate::rehearsal::{
+    NOW, Stage, answers_of, downloads, message_of, parts, receive, request_of, send, send_live,
+};
 
 /// Arguments of `dry-run`.
 #[derive(Debug, clap::Args)]
@@ -108,19 +110,27 @@ fn receiving(args: &Args, stage: &Stage<'_>, path: &Path) -> Result<Verdict, Tro
         Value::List(items) => items.to_vec(),
         one => vec![one.clone()],
     };
+    let answers = args.provider.as_deref().map(read_json).transpose()?.unwrap_or_default();
+    let provider = Scripted::new(answers_of(&answers).map_err(Trouble)?);
     let mut seen = HashSet::new();
     let mut results = Vec::new();
     for (index, given) in requests.iter().enumerate() {
         let (shared, request) = request_of(stage, given).map_err(Trouble)?;
         let rehearsed = receive(stage, shared, &request, &mut seen);
+        let mut json = rehearsed.json.as_map().cloned().unwrap_or_default();
+        if args.provider.is_some() {
+            json.insert("downloads", downloads(stage, rehearsed.json.get("events"), &provider));
+        }
+        let json = Value::Map(json.into());
         if args.format == Format::Text {
             print(&format!("== request {}: {} {}", index + 1, request.method, request.url));
             for (name, value) in &rehearsed.trace.0 {
                 print(&format!("-- {name}\n{}", pretty(value)));
             }
-            print(&sections(&rehearsed.json, &["verdict", "reason", "events", "platform_requests", "reply"]));
+            let shown = ["verdict", "reason", "events", "platform_requests", "downloads", "reply"];
+            print(&sections(&json, &shown));
         }
-        results.push(rehearsed.json);
+        results.push(json);
     }
     if args.format == Format::Json {
         print(&pretty(&Value::map([("results", Value::list(results))])));

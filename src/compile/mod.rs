@@ -5,6 +5,7 @@
 
 mod call;
 mod condition;
+mod fetch;
 mod send;
 mod unused;
 mod value;
@@ -119,6 +120,7 @@ impl<'o> Compiler<'o> {
         let calls = self.calls(spec);
         let webhooks = self.webhooks(spec);
         let send = spec.send.as_ref().and_then(|send| self.send(spec, send));
+        let fetch = self.fetch(spec);
         Plan {
             name: spec.name.value.clone(),
             title: spec
@@ -131,6 +133,7 @@ impl<'o> Compiler<'o> {
             calls,
             webhooks,
             send,
+            fetch,
             limits: limits(spec.limits.as_ref(), Limits::default()),
             retry: retry(spec.retry.as_ref(), Retry::default()),
         }

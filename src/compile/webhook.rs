@@ -467,7 +467,7 @@ impl Compiler<'_> {
             id_owner,
             timestamp: value(&rule.timestamp),
             text: value(&rule.text),
-            attachments: value(&rule.attachments),
+            attachments: value(&rule.attachments).map(|list| list.postponing("url")),
             location: value(&rule.location),
             status: value(&rule.status),
             error: value(&rule.error),
@@ -515,6 +515,7 @@ impl Compiler<'_> {
         } else if let Some(body) = node.get("$do") {
             self.attachments(body);
         } else {
+            node.get("url").iter().for_each(|url| self.postponed_calls(url));
             self.members(node, KEYS, "an attachment");
         }
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
+use super::lazy::Later;
 use super::scope::{Env, Failure};
 use super::template::Template;
 use super::value::Value;
@@ -55,6 +56,8 @@ pub struct Answers {
     pub deferring: bool,
     /// A use was null because calls are not made now.
     pub deferred: bool,
+    /// The calls that are made when a file is fetched.
+    pub later: Vec<Later>,
 }
 
 impl Call {

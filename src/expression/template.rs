@@ -51,6 +51,8 @@ pub enum Template {
     Keep(Box<Template>),
     /// What one of the mapping's calls answers.
     Call(Box<Call>),
+    /// A call that is made when a file is fetched.
+    Later(Box<Call>),
 }
 
 /// The name of a member.
@@ -209,6 +211,7 @@ impl Template {
             }
             Self::Keep(inner) => inner.eval(env),
             Self::Call(call) => call.eval(env),
+            Self::Later(call) => call.postpone(env),
         }
     }
 

@@ -3,6 +3,7 @@
 //! It speaks no HTTP of its own; `server` turns requests into calls of [`Gateway`]. Invariant: what it accepts is
 //! in the store before it says so.
 
+mod media;
 mod message;
 mod to_platform;
 mod to_provider;
@@ -28,6 +29,7 @@ use crate::plan::{self, Channel};
 use crate::store::{self, Direction, Lane, Retention, StatusSet, Store, StoreError};
 use crate::world::{Millis, World};
 
+pub use media::Unserved;
 pub use message::{MessageAnswer, Refused};
 pub use webhook::{Called, WebhookAnswer};
 
@@ -94,6 +96,8 @@ pub struct Gateway {
     store: Arc<dyn Store>,
     engine: Engine,
     calls: Arc<CallCache>,
+    transport: Arc<dyn Transport>,
+    media: Arc<media::Media>,
     world: World,
     public_url: String,
     stop: watch::Sender<bool>,
@@ -119,17 +123,20 @@ impl Gateway {
         let store =
             store::open(&settings.store, &store::Options { retention, ..store::Options::default() }, feed)?;
         let public_url = settings.public_url.clone();
+        let media = media::Media::new(&settings.media, &public_url, store.clone(), world.clone());
+        let media = Arc::new(media);
         let channels = Arc::new(Channels::new(settings));
         let calls = Arc::new(CallCache::default());
         let carrier = ByDirection {
             inbound: Arc::new(to_platform::ToPlatform::new(
                 channels.clone(),
                 transport.clone(),
+                media.clone(),
                 world.clone(),
             )),
             outbound: Arc::new(to_provider::ToProvider::new(
                 channels.clone(),
-                transport,
+                transport.clone(),
                 calls.clone(),
                 world.clone(),
             )),
@@ -144,7 +151,7 @@ impl Gateway {
         });
         let (stop, stopped) = watch::channel(false);
         let purging = Mutex::new(Some(tokio::spawn(purge(store.clone(), world.clone(), stopped))));
-        Ok(Self { channels, store, engine, calls, world, public_url, stop, purging })
+        Ok(Self { channels, store, engine, calls, transport, media, world, public_url, stop, purging })
     }
 
     /// The store.

@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use smol_str::SmolStr;
 
 use super::Channels;
+use super::media::Media;
 use crate::call::{self, Outgoing, Response, Shown, Transport, TransportError, retry_after};
 use crate::delivery::{Carrier, Outcome};
 use crate::load::ChannelSettings;
@@ -23,19 +24,33 @@ const LONGEST_REASON: usize = 300;
 pub(super) struct ToPlatform {
     channels: Arc<Channels>,
     transport: Arc<dyn Transport>,
+    media: Arc<Media>,
     world: World,
 }
 
 impl ToPlatform {
-    pub(super) fn new(channels: Arc<Channels>, transport: Arc<dyn Transport>, world: World) -> Self {
-        Self { channels, transport, world }
+    pub(super) fn new(
+        channels: Arc<Channels>,
+        transport: Arc<dyn Transport>,
+        media: Arc<Media>,
+        world: World,
+    ) -> Self {
+        Self { channels, transport, media, world }
     }
 
     async fn post(&self, delivery: &Delivery) -> Outcome {
         let Some(channel) = self.channels.get(&delivery.lane.channel) else {
             return retry("channel", "the channel is not configured", None);
         };
-        let request = match request(channel, delivery) {
+        let mut event = match event(delivery) {
+            Ok(event) => event,
+            Err(fault) => return Outcome::Failed { fault },
+        };
+        // Now, since from now on the URLs are good.
+        if let Err(error) = self.media.link(channel, &mut event).await {
+            return retry("store", &error.to_string(), None);
+        }
+        let request = match request(channel, &event) {
             Ok(Some(request)) => request,
             Ok(None) => return Outcome::Sent { ids: Vec::new() },
             Err(fault) => return Outcome::Failed { fault },
@@ -83,13 +98,19 @@ fn judge(channel: &str, response: &Response, now: Millis) -> Outcome {
     }
 }
 
+fn broken(message: String) -> Fault {
+    Fault { code: "event".into(), message }
+}
+
+/// The event of a delivery.
+fn event(delivery: &Delivery) -> Result<Event, Fault> {
+    serde_json::from_slice(&delivery.payload)
+        .map_err(|error| broken(format!("the event in the store can't be read: {error}")))
+}
+
 /// The request that posts an event; none for an event that the platform has no use for.
-fn request(channel: &ChannelSettings, delivery: &Delivery) -> Result<Option<Outgoing>, Fault> {
-    let broken = |message: String| Fault { code: "event".into(), message };
-    let event: Event = serde_json::from_slice(&delivery.payload)
-        .map_err(|error| broken(format!("the event in the store can't be read: {error}")))?;
-    let Some(body) =
-        request_body(&channel.platform, &event).map_err(|problem| broken(problem.to_string()))?
+fn request(channel: &ChannelSettings, event: &Event) -> Result<Option<Outgoing>, Fault> {
+    let Some(body) = request_body(&channel.platform, event).map_err(|problem| broken(problem.to_string()))?
     else {
         return Ok(None);
     };

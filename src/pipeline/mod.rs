@@ -9,6 +9,7 @@ mod answer;
 mod calling;
 mod decode;
 mod emit;
+mod fetching;
 mod incoming;
 mod parts;
 mod receive;
@@ -18,6 +19,7 @@ mod trace;
 mod verify;
 
 pub use answer::Reply;
+pub use fetching::{Fetching, NextFetch, wants_credentials};
 pub use incoming::Incoming;
 pub use receive::{Directory, NoRoute, Received, Route, Routed, Site, Verdict, find_route, receive};
 pub use sending::{Next, Outcome, Progress, Sending};

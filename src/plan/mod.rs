@@ -5,6 +5,7 @@
 
 mod call;
 mod channel;
+mod fetch;
 mod receive;
 mod send;
 mod words;
@@ -17,6 +18,7 @@ use crate::expression::{Env, Failure, Template, Value};
 
 pub use call::*;
 pub use channel::*;
+pub use fetch::*;
 pub use receive::*;
 pub use send::*;
 pub use words::*;
@@ -40,6 +42,8 @@ pub struct Plan {
     pub webhooks: Vec<Webhook>,
     /// How a message is sent; none for a mapping that only receives.
     pub send: Option<Send>,
+    /// How files are downloaded that the platform can't fetch itself.
+    pub fetch: Fetch,
     /// How fast.
     pub limits: Limits,
     /// What happens when a request fails for now.

@@ -3,6 +3,7 @@
 //! Clock, ids and randomness are fixed, so the same input gives the same output, byte for byte.
 
 mod compare;
+mod downloading;
 mod judge;
 mod receiving;
 mod sending;
@@ -12,6 +13,7 @@ mod suite;
 mod tests;
 
 pub use compare::{Difference, compare};
+pub use downloading::downloads;
 pub use judge::read_tests;
 pub use receiving::{Rehearsed, receive, request_of};
 pub use sending::{answers_of, message_of, parts, send, send_live};

@@ -49,7 +49,9 @@ pub fn receive(stage: &Stage<'_>, shared: bool, request: &Incoming, seen: &mut H
     let mut requests = Vec::new();
     let mut reason = received.reason.clone();
     for routed in &received.events {
-        let event = &routed.event;
+        let mut event = routed.event.clone();
+        stage.link(&mut event);
+        let event = &event;
         events.push(
             serde_json::to_vec(event).ok().and_then(|json| Value::from_json(&json).ok()).unwrap_or_default(),
         );

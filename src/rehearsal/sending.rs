@@ -112,7 +112,7 @@ fn failed_status(stage: &Stage<'_>, message: &Outbound, fault: &Fault) -> Option
     request_body(&stage.platform, &event).ok().flatten().map(Stage::platform_request)
 }
 
-fn request_json(request: &Outgoing) -> Value {
+pub(super) fn request_json(request: &Outgoing) -> Value {
     let url = request.urls.first().map(String::as_str).unwrap_or_default();
     let (bare, query) = url.split_once('?').unwrap_or((url, ""));
     let query: Vec<(SmolStr, Value)> = url::form_urlencoded::parse(query.as_bytes())

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use smol_str::SmolStr;
 
 use super::compare::{Difference, compare};
+use super::downloading::downloads;
 use super::receiving::{receive, request_of};
 use super::sending::{answers_of, message_of, send};
 use super::stage::{NOW, Stage};
@@ -57,7 +58,7 @@ fn run_case(plan: &Plan, channel: Option<&TestChannel>, case: &TestCase) -> Case
         return result;
     }
     let outcome = match (&case.receive, &case.send) {
-        (Some(received), None) => rehearse_webhook(&stage, received),
+        (Some(received), None) => rehearse_webhook(&stage, received, &case.provider),
         (None, Some(sent)) => rehearse_message(&stage, sent, &case.provider),
         _ => Err("a test is either `receive` or `send`".into()),
     };
@@ -111,12 +112,24 @@ fn raw_map(map: &spec::Map<Raw>) -> Value {
     Value::map(map.0.iter().map(|(name, raw)| (name.value.clone(), raw.0.to_value())))
 }
 
-fn rehearse_webhook(stage: &Stage<'_>, given: &spec::Receive) -> Result<Value, String> {
+fn rehearse_webhook(
+    stage: &Stage<'_>,
+    given: &spec::Receive,
+    provider: &[spec::ScriptedAnswer],
+) -> Result<Value, String> {
     let (shared, mut request) = webhook_of(stage, given)?;
     if given.sign.is_some_and(|flag| flag.0) {
         sign_webhook(stage, shared, &mut request)?;
     }
-    Ok(receive(stage, shared, &request, &mut HashSet::new()).json)
+    let json = receive(stage, shared, &request, &mut HashSet::new()).json;
+    let mut outcome = json.as_map().cloned().unwrap_or_default();
+    let provider = Scripted::new(answers(provider)?);
+    outcome.insert("downloads", downloads(stage, json.get("events"), &provider));
+    Ok(Value::Map(outcome.into()))
+}
+
+fn answers(provider: &[spec::ScriptedAnswer]) -> Result<Vec<ScriptedAnswer>, String> {
+    answers_of(&Value::list(provider.iter().map(answer_value).collect()))
 }
 
 /// The webhook of a test, not signed yet, and whether it is for a shared route.
@@ -206,7 +219,7 @@ pub fn sent_of(
         }
     }
     let message = message_of(&Value::Map(described.into()))?;
-    Ok((message, answers_of(&Value::list(provider.iter().map(answer_value).collect()))?))
+    Ok((message, answers(provider)?))
 }
 
 fn answer_value(answer: &spec::ScriptedAnswer) -> Value {
@@ -237,6 +250,7 @@ fn check(expect: &spec::Expect, outcome: &Value) -> Vec<Difference> {
         ("verdict", &expect.verdict),
         ("events", &expect.events),
         ("requests", &expect.requests),
+        ("downloads", &expect.downloads),
         ("outcome", &expect.outcome),
         ("ids", &expect.ids),
         ("error", &expect.error),

@@ -1,5 +1,6 @@
 //! What a mapping file says.
 
+use super::fetch::Fetch;
 use super::read::{Count, Docs, Duration, Flag, Map, Rate, Raw, choice, record};
 use crate::plan::{
     Algorithm, AttachmentMode, Carrier, ConfigType, ContactIdKind, Decode, Emit, Encoding, Meaning,
@@ -36,6 +37,8 @@ record! {
         webhooks: Vec<Webhook>,
         /// How a message is sent.
         send: Option<Send>,
+        /// How files of the provider are downloaded that want credentials.
+        fetch: Option<Fetch>,
         /// How fast.
         limits: Option<Limits>,
         /// What happens when it fails.

@@ -5,13 +5,15 @@
 //! one mistake is judged as fully as one without; such a file is never run. The JSON Schemas are generated from these types, so what
 //! an editor accepts and what the reader accepts are the same keys.
 
+mod fetch;
 mod installation;
 mod mapping;
 mod read;
 mod test;
 
-pub use installation::{Channel, Installation, Network, Platform, Server};
+pub use fetch::{Fetch, FetchAuth};
+pub use installation::{Channel, Installation, Media, Network, Platform, Server};
 pub use mapping::*;
 pub(crate) use read::unknown_keys;
-pub use read::{Count, Docs, Duration, Flag, FromNode, Map, Rate, Raw, Shape};
+pub use read::{Count, Docs, Duration, Flag, FromNode, Map, Rate, Raw, Shape, Size};
 pub use test::{Answer as ScriptedAnswer, Expect, MappingTests, Receive, SendCase, TestCase, TestChannel};

@@ -413,6 +413,7 @@ leaf_schema! {
     Count, "Count", {"type": "integer", "minimum": 0};
     Duration, "Duration", {"type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$"};
     Rate, "Rate", {"type": "string", "pattern": "^([0-9]+/([0-9]+)?(s|m|h)|unlimited)$"};
+    Size, "Size", {"type": ["string", "integer"], "pattern": "^[0-9]+(B|KB|MB|GB)$"};
     Docs, "Docs", {"type": ["string", "array"], "items": {"type": "string"}};
 }
 
@@ -577,6 +578,45 @@ impl FromNode for Rate {
 
     fn stand_in(_: Span) -> Self {
         Self::Unlimited
+    }
+}
+
+/// How many bytes: `100MB`, `500KB`, or a number of bytes. Units are powers of 1000.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size(pub u64);
+
+impl Size {
+    /// Reads it.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let (number, unit) = text.split_at_checked(digits)?;
+        let unit = match unit {
+            "" | "B" => 1,
+            "KB" => 1000,
+            "MB" => 1_000_000,
+            "GB" => 1_000_000_000,
+            _ => return None,
+        };
+        number.parse::<u64>().ok()?.checked_mul(unit).map(Self)
+    }
+}
+
+impl FromNode for Size {
+    fn from_node(node: &Node, out: &mut Diagnostics) -> Option<Self> {
+        let parsed = match node.kind {
+            Kind::Int(number) => u64::try_from(number).ok().map(Self),
+            _ => node.as_text().and_then(|text| Self::parse(&text.value)),
+        };
+        if parsed.is_none() {
+            let problem = Diagnostic::new(Code::InvalidValue, node.span, "this is not a size");
+            out.push(problem.help("write a number and its unit: `500KB`, `5MB`, `1GB`"));
+        }
+        parsed
+    }
+
+    fn stand_in(_: Span) -> Self {
+        Self(0)
     }
 }
 

@@ -32,6 +32,7 @@ macro_rules! suite {
             parked_webhooks_are_kept_and_replayed,
             dead_letters_are_listed_newest_first,
             a_pause_of_a_lane_is_remembered,
+            a_secret_stays_as_it_was_first,
             old_things_are_purged_and_ids_are_not_given_out_twice,
         );
     };
@@ -379,4 +380,10 @@ pub(crate) async fn old_things_are_purged_and_ids_are_not_given_out_twice(store:
     assert_eq!(store.original("c".into(), "Contact".into()).await.unwrap().as_deref(), Some("o"));
     assert_eq!(store.page(Lane::inbound("c"), 0, 9).await.unwrap(), [kept], "what is queued stays");
     assert!(queue(store, outbound("a", "4")).await.id > last.id);
+}
+
+pub(crate) async fn a_secret_stays_as_it_was_first(store: &dyn Store) {
+    assert_eq!(store.secret("media".into(), vec![1]).await, Ok(vec![1]));
+    assert_eq!(store.secret("media".into(), vec![2]).await, Ok(vec![1]));
+    assert_eq!(store.secret("other".into(), vec![3]).await, Ok(vec![3]));
 }

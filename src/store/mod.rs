@@ -74,6 +74,9 @@ pub trait Store: Send + Sync {
     /// The message that a provider's id belongs to, if we sent it.
     fn sent(&self, channel: SmolStr, provider_id: SmolStr) -> Answer<Option<SentPart>>;
 
+    /// A secret of this installation: the one that is kept under that name, or `fresh`, which is kept from now on.
+    fn secret(&self, name: SmolStr, fresh: Vec<u8>) -> Answer<Vec<u8>>;
+
     /// How much of everything there is.
     fn counts(&self) -> Answer<Counts>;
 

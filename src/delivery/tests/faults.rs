@@ -115,6 +115,7 @@ impl Store for Full {
         lanes() -> Vec<LaneDepth>;
         original(channel: SmolStr, alias: SmolStr) -> Option<SmolStr>;
         sent(channel: SmolStr, id: SmolStr) -> Option<SentPart>;
+        secret(name: SmolStr, fresh: Vec<u8>) -> Vec<u8>;
         counts() -> Counts;
         list(filter: Filter) -> Vec<Record>;
         show(id: DeliveryId) -> Option<Record>;

@@ -78,6 +78,9 @@ impl Store for Patient {
     fn sent(&self, channel: SmolStr, provider_id: SmolStr) -> Answer<Option<SentPart>> {
         hold(self.0.sent(channel, provider_id))
     }
+    fn secret(&self, name: SmolStr, fresh: Vec<u8>) -> Answer<Vec<u8>> {
+        hold(self.0.secret(name, fresh))
+    }
     fn counts(&self) -> Answer<Counts> {
         hold(self.0.counts())
     }

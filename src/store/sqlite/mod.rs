@@ -11,6 +11,7 @@ mod read;
 mod receipts;
 mod row;
 mod schema;
+mod secret;
 mod settle;
 mod writer;
 
@@ -218,6 +219,13 @@ impl Store for SqliteStore {
 
     fn sent(&self, channel: SmolStr, provider_id: SmolStr) -> Answer<Option<SentPart>> {
         self.read(move |connection| read::sent(connection, &channel, &provider_id))
+    }
+
+    fn secret(&self, name: SmolStr, fresh: Vec<u8>) -> Answer<Vec<u8>> {
+        expect(self.write(Work::Secret(name, fresh)), |done| match done {
+            Done::Secret(secret) => Some(secret),
+            _ => None,
+        })
     }
 
     fn counts(&self) -> Answer<Counts> {

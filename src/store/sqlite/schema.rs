@@ -9,7 +9,8 @@ use super::fault::open_error;
 use crate::store::StoreError;
 
 /// Every migration, in order.
-const MIGRATIONS: &[&str] = &[r"
+const MIGRATIONS: &[&str] = &[
+    r"
     CREATE TABLE journal (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         received_at INTEGER NOT NULL,
@@ -99,7 +100,14 @@ const MIGRATIONS: &[&str] = &[r"
         until INTEGER NOT NULL,
         PRIMARY KEY (channel, direction)
     ) STRICT, WITHOUT ROWID;
-"];
+",
+    r"
+    CREATE TABLE secrets (              -- what this installation made up for itself
+        name TEXT PRIMARY KEY,
+        value BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
+",
+];
 
 /// Brings the database at `path` to the newest schema; refuses one that is newer than this program.
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {

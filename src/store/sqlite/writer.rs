@@ -6,11 +6,12 @@
 //! is opened afresh, so work goes on when the disk does.
 
 use rusqlite::{Connection, TransactionBehavior};
+use smol_str::SmolStr;
 use tokio::sync::{mpsc, oneshot};
 
 use super::connect::Place;
 use super::purge::{self, Cursor};
-use super::{accept, fault, settle};
+use super::{accept, fault, secret, settle};
 use crate::store::{Acceptance, Accepted, Feed, Retention, Settled, Settlement, StoreError};
 use crate::world::Millis;
 
@@ -25,6 +26,8 @@ pub(super) enum Work {
     Settle(Box<Settlement>),
     /// One slice of a purge.
     Purge(Cursor, Millis),
+    /// A secret by name, and what it is if there is none.
+    Secret(SmolStr, Vec<u8>),
 }
 
 /// What came of it.
@@ -35,6 +38,8 @@ pub(super) enum Done {
     Settled(Settled),
     /// Of a slice.
     Purged(purge::Slice),
+    /// The secret.
+    Secret(Vec<u8>),
 }
 
 /// A request to the writer.
@@ -125,6 +130,7 @@ impl Writer {
                 Work::Purge(cursor, now) => {
                     Done::Purged(purge::slice(&transaction, cursor, *now, &retention)?)
                 }
+                Work::Secret(name, fresh) => Done::Secret(secret::secret(&transaction, name, fresh)?),
             });
         }
         // Dropping the transaction on an error above, or a failed commit, rolls it back.
@@ -138,7 +144,7 @@ impl Writer {
             let new = match &done {
                 Done::Accepted(accepted) => accepted.new.as_slice(),
                 Done::Settled(settled) => settled.new.as_slice(),
-                Done::Purged(_) => &[],
+                Done::Purged(_) | Done::Secret(_) => &[],
             };
             for delivery in new {
                 self.feed.push(delivery);
