@@ -29,6 +29,8 @@ pub mod media;
 
 pub mod rehearsal;
 
+pub mod reference;
+
 pub mod store;
 
 pub mod delivery;

@@ -4,6 +4,7 @@
 //! environment.
 
 mod check;
+mod docs;
 mod dry_run;
 mod logs;
 mod sandbox;
@@ -40,6 +41,8 @@ enum Command {
     StandIn(stand_in::Args),
     /// Print a JSON Schema, or write all of them into a folder
     Schema(schema::Args),
+    /// Print a page of the reference, or write all of it into a folder
+    Docs(docs::Args),
 }
 
 /// Why a command could not do its work.
@@ -97,6 +100,7 @@ fn run(command: Command) -> Result<Verdict, Trouble> {
         Command::DryRun(args) => dry_run::run(&args),
         Command::StandIn(args) => stand_in::run(&args),
         Command::Schema(args) => schema::run(&args),
+        Command::Docs(args) => docs::run(&args),
     }
 }
 

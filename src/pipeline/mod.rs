@@ -23,6 +23,6 @@ pub use fetching::{Fetching, NextFetch, wants_credentials};
 pub use incoming::Incoming;
 pub use receive::{Directory, NoRoute, Received, Route, Routed, Site, Verdict, find_route, receive};
 pub use sending::{Next, Outcome, Progress, Sending};
-pub use split::{size, split};
+pub use split::{Size, size, split};
 pub use trace::Trace;
 pub use verify::sign;

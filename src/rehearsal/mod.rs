@@ -3,6 +3,7 @@
 //! Clock, ids and randomness are fixed, so the same input gives the same output, byte for byte.
 
 mod compare;
+mod coverage;
 mod downloading;
 mod judge;
 mod receiving;
@@ -13,6 +14,7 @@ mod suite;
 mod tests;
 
 pub use compare::{Difference, compare};
+pub use coverage::{Place, coverage};
 pub use downloading::downloads;
 pub use judge::read_tests;
 pub use receiving::{Rehearsed, receive, request_of};

@@ -30,6 +30,8 @@ pub struct CaseResult {
     pub broken: Option<String>,
     /// All that came of it, as `dry-run --format json` shows it.
     pub outcome: Value,
+    /// The places of the plan that it reached.
+    pub reached: HashSet<usize>,
 }
 
 impl CaseResult {
@@ -51,6 +53,7 @@ fn run_case(plan: &Plan, channel: Option<&TestChannel>, case: &TestCase) -> Case
         differences: Vec::new(),
         broken: None,
         outcome: Value::Null,
+        reached: HashSet::new(),
     };
     let (stage, problems) = stage_of(plan, channel, case);
     if !problems.is_empty() {
@@ -62,6 +65,7 @@ fn run_case(plan: &Plan, channel: Option<&TestChannel>, case: &TestCase) -> Case
         (None, Some(sent)) => rehearse_message(&stage, sent, &case.provider),
         _ => Err("a test is either `receive` or `send`".into()),
     };
+    result.reached = stage.world.reached();
     match outcome {
         Ok(outcome) => {
             result.differences = check(&case.expect, &outcome);

@@ -9,6 +9,7 @@ mod fetch;
 mod installation;
 mod mapping;
 mod read;
+mod schema;
 mod test;
 
 pub use fetch::{Fetch, FetchAuth};
@@ -16,4 +17,5 @@ pub use installation::{Channel, Installation, Media, Network, Platform, Server};
 pub use mapping::*;
 pub(crate) use read::unknown_keys;
 pub use read::{Count, Docs, Duration, Flag, FromNode, Map, Rate, Raw, Shape, Size};
+pub use schema::{FileKind, schema};
 pub use test::{Answer as ScriptedAnswer, Expect, MappingTests, Receive, SendCase, TestCase, TestChannel};

@@ -18,4 +18,5 @@ mod receipts;
 mod refusals;
 mod restart;
 mod sandbox;
+mod signing;
 mod store_trouble;
