@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let route = find_route(&plan, true, &request.method, &request.route)?;
     let mut env = Env::new(&stage.world);
     env.set(Scope::Deployment, stage.channel.deployment.clone());
-    sign(&route.webhook.verify, &mut request, &mut env)?;
+    sign(route.webhook, &mut request, &mut env)?;
     let site = Site {
         plan: &plan,
         channel: None,

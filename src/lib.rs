@@ -11,6 +11,8 @@ pub mod yaml;
 
 pub mod expression;
 
+pub mod wire;
+
 pub mod spec;
 
 pub mod compile;

@@ -273,6 +273,20 @@ pub enum EventKind {
     Event,
 }
 
+impl EventKind {
+    /// `message`, `message_echo` and so on.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Message => "message",
+            Self::MessageEcho => "message_echo",
+            Self::MessageStatus => "message_status",
+            Self::OptOut => "opt_out",
+            Self::Contact => "contact",
+            Self::Event => "event",
+        }
+    }
+}
+
 /// Whose id a status names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IdOwner {

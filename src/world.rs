@@ -55,7 +55,7 @@ impl World {
         Self { reached: Some(Arc::default()), ..self }
     }
 
-    /// Notes that a place of a plan was reached. A place is known by its address, as a plan never moves.
+    /// Notes that a place of a plan was reached. A place is known by its address, as what a plan holds never moves.
     pub fn reach<T>(&self, place: &T) {
         if let Some(reached) = &self.reached {
             let address = std::ptr::from_ref(place).addr();

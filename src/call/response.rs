@@ -12,6 +12,7 @@ use super::transport::TransportError;
 use crate::expression::{Env, Failure, Map, Scope, Value};
 use crate::message::Fault;
 use crate::plan::{self, Decode};
+use crate::wire::{parameter, xml};
 
 /// A response.
 #[derive(Clone, Debug, Default)]
@@ -222,6 +223,8 @@ fn decode(how: Option<Decode>, response: &Response, text: &str) -> Value {
             Decode::Json
         } else if content_type.starts_with("application/x-www-form-urlencoded") {
             Decode::Form
+        } else if content_type.contains("xml") {
+            Decode::Xml
         } else {
             Decode::Text
         }
@@ -234,8 +237,12 @@ fn decode(how: Option<Decode>, response: &Response, text: &str) -> Value {
                 pairs.map(|(name, value)| (SmolStr::new(name), Value::text(value))).collect::<Map>().into(),
             )
         }
+        Decode::Xml => {
+            let charset = parameter(&content_type, "charset").unwrap_or_default();
+            xml::read(&response.body, &charset, &[]).unwrap_or_default()
+        }
         Decode::Text => Value::text(text),
-        Decode::None => Value::Null,
+        Decode::Multipart | Decode::None => Value::Null,
     }
 }
 

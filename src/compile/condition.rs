@@ -123,7 +123,7 @@ impl Compiler<'_> {
         (value, self.test(&entry.value, names))
     }
 
-    fn test(&mut self, node: &Node, names: &Names) -> Test {
+    pub(super) fn test(&mut self, node: &Node, names: &Names) -> Test {
         match &node.kind {
             Kind::List(items) => {
                 let values: Option<Vec<_>> = items.iter().map(literal_value).collect();

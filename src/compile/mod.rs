@@ -6,7 +6,10 @@
 mod call;
 mod condition;
 mod fetch;
+mod lets;
+mod parts;
 mod send;
+mod set;
 mod unused;
 mod value;
 mod webhook;
@@ -17,8 +20,8 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::expression::{Declared, Names, Read, Scope, Table, Value};
-use crate::plan::{ConfigField, ConfigType, Limits, Plan, Rate, Retry};
+use crate::expression::{Constant, Declared, Names, Read, Scope, Table, Value};
+use crate::plan::{Branch, ConfigField, ConfigType, Limits, Plan, Rate, Retry};
 use crate::spec::{self, FromNode, Map};
 use crate::yaml::{Node, Text};
 
@@ -52,8 +55,12 @@ struct Compiler<'o> {
     /// None: they could not be read, so no call can be called unknown.
     calls: Option<Calls>,
     address: bool,
+    /// None: they could not be read, so no name can be called unknown.
+    constants: Option<Vec<Constant>>,
     /// What the author named, in the order of the file.
     named: Vec<Named>,
+    /// The branches of operators that were compiled.
+    branches: Vec<Branch>,
 }
 
 /// A table and the nodes that its rows come from.
@@ -104,7 +111,9 @@ impl<'o> Compiler<'o> {
             deployment,
             address: spec.shape.is_unread("config")
                 || spec.config.0.iter().any(|(_, item)| item.address.is_some_and(|flag| flag.0)),
+            constants: Some(Vec::new()),
             named,
+            branches: Vec::new(),
         }
     }
 
@@ -116,6 +125,7 @@ impl<'o> Compiler<'o> {
             let problem = Diagnostic::new(Code::InvalidValue, span, message).label("unknown version");
             self.out.push(problem.fix(span, VERSION.to_string(), format!("write `patchcord: {VERSION}`")));
         }
+        self.set(spec);
         self.defaults(spec);
         let calls = self.calls(spec);
         let webhooks = self.webhooks(spec);
@@ -135,6 +145,7 @@ impl<'o> Compiler<'o> {
             webhooks,
             send,
             fetch,
+            branches: std::mem::take(&mut self.branches),
             limits: limits(spec.limits.as_ref(), Limits::default()),
             retry: retry(spec.retry.as_ref(), Retry::default()),
         }
@@ -175,7 +186,8 @@ impl<'o> Compiler<'o> {
 
     /// The names that are visible with the given scopes.
     fn names(&self, scopes: &[Scope]) -> Names {
-        Names::of(scopes).declare(self.config.clone(), self.deployment.clone())
+        let names = Names::of(scopes).declare(self.config.clone(), self.deployment.clone());
+        names.constants(self.constants.clone())
     }
 }
 

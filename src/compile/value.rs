@@ -2,9 +2,10 @@
 
 use crate::diagnostic::{Code, Diagnostic, Span, suggest};
 use crate::expression::{
-    Choice, Each, Escape, Key, Names, OPERATORS, Pattern, Problem, ProblemKind, Query, Render, Scope, Switch,
-    Template, Text as TemplateText, Value, parse_template, render_problem,
+    Choice, Each, Escape, Key, Mark, Names, OPERATORS, Pattern, Problem, ProblemKind, Query, Render, Scope,
+    Switch, Template, Text as TemplateText, Value, parse_template, render_problem,
 };
+use crate::plan::Branch;
 use crate::yaml::{Entry, Kind, Node, Text};
 
 use smol_str::SmolStr;
@@ -203,6 +204,7 @@ impl Compiler<'_> {
                     when: self.value(&main.value, names),
                     then: self.optional(get("$then"), names),
                     otherwise: self.optional(get("$else"), names),
+                    marks: [self.branch("$then", get("$then")), self.branch("$else", get("$else"))],
                 }))
             }
             "$switch" => {
@@ -219,6 +221,8 @@ impl Compiler<'_> {
                 }
                 Template::Switch(Box::new(Switch {
                     on: self.value(&main.value, names),
+                    marks: cases.iter().map(|case| self.branch("case", Some(&case.value))).collect(),
+                    mark: self.branch("$default", get("$default")),
                     cases: cases
                         .into_iter()
                         .map(|entry| (Pattern::parse(&entry.key.value), self.value(&entry.value, names)))
@@ -251,6 +255,14 @@ impl Compiler<'_> {
             }
             _ => Template::Keep(Box::new(self.value(&main.value, names))),
         }
+    }
+
+    /// The mark of a branch; one that is not written can't be told to be unreached.
+    fn branch(&mut self, what: &'static str, node: Option<&Node>) -> Mark {
+        let mark = Mark::default();
+        let branch = node.map(|node| Branch { what, span: node.span, mark: mark.clone() });
+        self.branches.extend(branch);
+        mark
     }
 
     /// What a template that is data may name: written out, so that an empty value is told from an unknown name.

@@ -86,7 +86,8 @@ impl Condition {
 }
 
 impl Test {
-    fn passes(&self, value: &Value, env: &mut Env<'_>) -> Result<bool, Failure> {
+    /// Whether a value passes.
+    pub fn passes(&self, value: &Value, env: &mut Env<'_>) -> Result<bool, Failure> {
         Ok(match self {
             Self::Equal(Template::Literal(wanted)) => same(value, wanted),
             Self::Equal(wanted) => {

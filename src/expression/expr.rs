@@ -9,8 +9,10 @@ use super::value::Value;
 /// A compiled expression.
 #[derive(Clone, Debug)]
 pub enum Expr {
-    /// A constant.
+    /// A value that is written there.
     Literal(Value),
+    /// A value that has a name: what depends on it may be another in a mapping that sets it differently.
+    Constant(Value),
     /// A path from a root.
     Path {
         /// Where it starts.
@@ -50,13 +52,13 @@ impl Expr {
     /// Its value.
     pub fn eval(&self, env: &mut Env<'_>) -> Result<Value, Failure> {
         match self {
-            Self::Literal(value) => Ok(value.clone()),
+            Self::Literal(value) | Self::Constant(value) => Ok(value.clone()),
             Self::Path { root, steps } => Ok(follow(*root, steps, env)),
             Self::Call(call) => call.eval(env),
         }
     }
 
-    /// The constant, if it is one.
+    /// The value, if it is written there.
     pub fn literal(&self) -> Option<&Value> {
         match self {
             Self::Literal(value) => Some(value),
@@ -68,6 +70,17 @@ impl Expr {
     pub fn as_scope_path(&self) -> Option<(Scope, &[SmolStr])> {
         match self {
             Self::Path { root: Root::Scope(scope), steps } => Some((*scope, steps)),
+            _ => None,
+        }
+    }
+
+    /// What is left where a helper takes something from a text: `strip_prefix a 'literal'` the expression `a` and the
+    /// literal before it, `split a ' '` the expression `a` and nothing.
+    pub fn as_taken_from(&self) -> Option<(&Self, SmolStr)> {
+        let Self::Call(call) = self else { return None };
+        match (call.helper.name, &*call.positional) {
+            ("strip_prefix", [inner, Self::Literal(prefix)]) => Some((inner, prefix.to_text())),
+            ("split", [inner, _]) => Some((inner, SmolStr::default())),
             _ => None,
         }
     }

@@ -4,7 +4,8 @@
 //! reference can't say what is not so.
 
 /// What `it` is in the examples of helpers, operators and tests.
-pub const SAMPLE: &str = r#"{"items":[{"k":"a","v":1},{"k":"b","v":2}],"n":3,"list":["x","y","z"]}"#;
+pub const SAMPLE: &str =
+    r#"{"items":[{"k":"a","v":1},{"k":"b","v":2}],"n":3,"list":["x","y","z"],"data":"to={{who}}"}"#;
 
 /// One way to write something: an operator, or a test of a condition.
 #[derive(Debug)]
@@ -83,10 +84,10 @@ pub const OPERATORS: &[Form] = &[
     Form {
         name: "$render",
         with: &["vars", "escape"],
-        about: "The text of a template that is itself data, such as a channel's `config`: only the `{{name}}` of \
-                `vars`, no helpers. `escape` is `none`, `query`, `form`, `json`, `xml`, `html` or a MIME type.",
-        example: "{$render: 'n={{n}}', vars: {n: $.n}, escape: query}",
-        gives: "\"n=3\"",
+        about: "A template that is channel data, in which only the names of `vars` are known. Their values are \
+                escaped as `escape` says: `none`, `query`, `form`, `json`, `xml`, `html`, or a MIME type.",
+        example: "{$render: $.data, vars: {who: 'a&b'}, escape: query}",
+        gives: "\"to=a%26b\"",
     },
     Form {
         name: "$keep",

@@ -67,6 +67,9 @@ pub enum Key {
     Made(Text),
 }
 
+/// The identity of a branch, for the coverage of tests; a clone of a template has the same ones.
+pub type Mark = Arc<u8>;
+
 /// `$if`.
 #[derive(Clone, Debug)]
 pub struct Choice {
@@ -76,6 +79,8 @@ pub struct Choice {
     pub then: Template,
     /// The value if not.
     pub otherwise: Template,
+    /// The marks of both values.
+    pub marks: [Mark; 2],
 }
 
 /// `$switch`.
@@ -87,6 +92,10 @@ pub struct Switch {
     pub cases: Vec<(Pattern, Template)>,
     /// The value where no case fits.
     pub otherwise: Template,
+    /// The marks of the cases, in order.
+    pub marks: Vec<Mark>,
+    /// The mark of the value where no case fits.
+    pub mark: Mark,
 }
 
 /// `$each`.
@@ -160,14 +169,18 @@ impl Template {
             }
             Self::If(choice) => {
                 let holds = choice.when.eval(env)?.is_truthy();
+                let [then, otherwise] = &choice.marks;
+                env.world.reach(if holds { &**then } else { &**otherwise });
                 if holds { choice.then.eval(env) } else { choice.otherwise.eval(env) }
             }
             Self::Switch(switch) => {
                 let on = switch.on.eval(env)?;
-                match switch.cases.iter().find(|(pattern, _)| pattern.fits(&on)) {
-                    Some((_, case)) => case.eval(env),
-                    None => switch.otherwise.eval(env),
-                }
+                let mut cases = switch.cases.iter().zip(&switch.marks);
+                let (case, mark) = cases
+                    .find(|((pattern, _), _)| pattern.fits(&on))
+                    .map_or((&switch.otherwise, &switch.mark), |((_, case), mark)| (case, mark));
+                env.world.reach(&**mark);
+                case.eval(env)
             }
             Self::Table(table, key) => {
                 let key = key.eval(env)?;

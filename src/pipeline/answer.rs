@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::expression::{Env, Failure, Value};
 use crate::plan::{Answer, AnswerBody};
+use crate::wire::xml;
 
 /// What is answered to a webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +59,11 @@ pub(super) fn answer(answer: &Answer, env: &mut Env<'_>) -> Result<Reply, Failur
             let value = template.eval(env)?;
             let json = value.to_json().ok_or_else(|| Failure("bytes can't be put into JSON".into()))?;
             Reply::new(status, or("application/json"), json)
+        }
+        AnswerBody::Xml(template) => {
+            let document = xml::write(&template.eval(env)?);
+            let document = document.map_err(|problem| Failure(format!("an XML answer {problem}")))?;
+            Reply::new(status, or("text/xml; charset=utf-8"), document)
         }
     })
 }

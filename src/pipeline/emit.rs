@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use smol_str::SmolStr;
 
+use super::answer::{Reply, answer};
 use super::receive::Routed;
 use crate::expression::{Env, Failure, Later, Scope, Template, Turn, Value};
 use crate::message::{
@@ -21,6 +22,10 @@ pub(super) struct Emitter {
     pub(super) ignored: Option<String>,
     /// Why something could not be understood.
     pub(super) failed: Option<String>,
+    /// The answer of a rule that ends the request.
+    pub(super) reply: Option<Reply>,
+    /// The answer of the last rule that made an event and has one.
+    pub(super) ack: Option<Reply>,
     seen: HashSet<(usize, SmolStr)>,
     channel: SmolStr,
 }
@@ -48,6 +53,9 @@ impl Emitter {
         };
         let (it, turn) = (env.scope(Scope::It).clone(), env.turn);
         for (index, item) in items.iter().enumerate() {
+            if self.reply.is_some() {
+                break;
+            }
             env.set(Scope::It, item.clone());
             env.turn = Turn { index, count: items.len() };
             // One bad item must not take the others of its batch with it.
@@ -82,28 +90,50 @@ impl Emitter {
             self.ignored.get_or_insert_with(|| "a rule ignores it".into());
             return Ok(true);
         }
+        if let Some(reply) = &rule.reply {
+            self.reply = Some(answer(reply, env)?);
+            return Ok(true);
+        }
         let mut took = false;
         if let Some(emission) = &rule.emit {
-            self.emit(emission, env)?;
+            let made = self.emit(emission, env)?;
+            if let (true, Some(ack)) = (made, &rule.ack) {
+                self.ack = Some(answer(ack, env)?);
+            }
             took = true;
         }
         for inner in &rule.rules {
-            if self.rule(inner, env)? {
+            if self.rule(inner, env)? || self.reply.is_some() {
                 return Ok(true);
             }
         }
         Ok(took)
     }
 
-    fn emit(&mut self, emission: &Emission, env: &mut Env<'_>) -> Result<(), Failure> {
+    /// Makes the event; says whether there is one.
+    fn emit(&mut self, emission: &Emission, env: &mut Env<'_>) -> Result<bool, Failure> {
         match event(emission, env)? {
-            Ok(event) => self.events.push(Routed { channel: self.channel.clone(), event }),
+            Ok(event) => {
+                env.set(Scope::Event, scope_of(&event));
+                self.events.push(Routed { channel: self.channel.clone(), event });
+                Ok(true)
+            }
             Err(reason) => {
                 self.ignored.get_or_insert(reason);
+                Ok(false)
             }
         }
-        Ok(())
     }
+}
+
+/// The scope `event`.
+fn scope_of(event: &Event) -> Value {
+    let contact = [("id", Value::text(&event.contact.id)), ("name", Value::from(event.contact.name.clone()))];
+    Value::record([
+        ("id", Value::text(&event.id)),
+        ("type", Value::text(event.kind.as_str())),
+        ("contact", Value::record(contact)),
+    ])
 }
 
 /// The event, or why there is none on purpose.
@@ -158,6 +188,7 @@ fn status(value: &Value) -> Result<Status, String> {
         "delivered" => Ok(Status::Delivered),
         "read" => Ok(Status::Read),
         "failed" => Ok(Status::Failed),
+        "retry" => Err("the provider will try again".into()),
         other => Err(format!("`{other}` is not a status")),
     }
 }

@@ -6,8 +6,10 @@
 //! outcome.
 
 mod answer;
+mod as_text;
 mod calling;
 mod decode;
+mod decrypt;
 mod emit;
 mod fetching;
 mod incoming;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::answer::{Reply, answer};
-use super::decode::decode;
+use super::decode::{decode, unseal};
 use super::emit::Emitter;
 use super::incoming::Incoming;
 use super::trace::Trace;
@@ -121,7 +121,7 @@ pub fn find_route<'p>(plan: &'p Plan, shared: bool, method: &str, route: &str) -
     let (fitting, others): (Vec<_>, Vec<_>) =
         matching.partition(|route| route.webhook.methods.iter().any(|known| known == method));
     // A fixed path is meant before one that binds a name.
-    if let Some(best) = fitting.into_iter().min_by_key(|route| route.params.len()) {
+    if let Some(best) = fitting.into_iter().min_by_key(|route| route.webhook.openness()) {
         return Ok(best);
     }
     let route = route.to_string();
@@ -159,16 +159,17 @@ pub fn receive(site: &Site<'_>, route: Route<'_>, request: &Incoming, trace: &mu
     if let Some(channel) = site.channel {
         enter(channel, &mut env);
     }
-    // Proofs may look at the body, so it is decoded first; a body that can't be is refused only after they held.
-    let decoded = decode(webhook.decode, request);
-    let body = decoded.as_ref().ok().cloned().unwrap_or_default();
-    env.set(Scope::Root, body.clone());
-    env.set(Scope::It, body.clone());
+    // Proofs may look at the body, so it is decoded first, as far as that takes no secret; a body that can't be is
+    // refused only after they held.
+    let decoded = decode(&webhook.decode, request, &mut env);
     if let Err(refused) = verify(&webhook.verify, &mut env) {
         return Received::rejected(refused.status, refused.reason);
     }
+    let decoded = decoded.and_then(|()| unseal(&webhook.decode, &mut env));
     note(trace, "verified", || Value::Bool(true));
-    if let Some(reply) = &webhook.reply {
+    // A handshake often has no body at all; one that the mapping says how to read must be readable.
+    let readable = decoded.is_ok() || webhook.decode.is_guess();
+    if let Some(reply) = webhook.reply.as_ref().filter(|_| readable) {
         return match answer(reply, &mut env) {
             Ok(reply) => {
                 Received { reply, verdict: Verdict::Replied, reason: None, events: Vec::new(), parked: None }
@@ -179,6 +180,7 @@ pub fn receive(site: &Site<'_>, route: Route<'_>, request: &Incoming, trace: &mu
     if let Err(reason) = decoded {
         return refused_body(webhook, reason, &mut env);
     }
+    let body = env.scope(Scope::It).clone();
     note(trace, "decoded", || body.clone());
     let mut emitter = Emitter::default();
     match webhook.require.as_ref().map_or(Ok(true), |require| require.holds(&mut env)) {
@@ -214,6 +216,9 @@ fn nodes(
         other => std::slice::from_ref(other),
     };
     for (index, item) in items.iter().enumerate() {
+        if emitter.reply.is_some() {
+            break;
+        }
         env.set(Scope::It, item.clone());
         env.turn = Turn { index, count: items.len() };
         let Some(address) = &webhook.address else {
@@ -247,13 +252,18 @@ fn nodes(
 
 /// Answers, once the rules have run.
 fn finish(webhook: &Webhook, body: Value, emitter: Emitter, mut env: Env<'_>) -> Received {
-    let Emitter { events, ignored, failed, .. } = emitter;
+    let Emitter { events, ignored, failed, reply, ack, .. } = emitter;
     env.set(Scope::It, body);
     env.turn = Turn::default();
-    let verdict = if events.is_empty() && failed.is_none() { Verdict::Ignored } else { Verdict::Accepted };
+    let verdict = match (&events[..], &failed, &reply) {
+        ([], None, Some(_)) => Verdict::Replied,
+        ([], None, None) => Verdict::Ignored,
+        _ => Verdict::Accepted,
+    };
     let chosen = if verdict == Verdict::Accepted { &webhook.ack_ok } else { &webhook.ack_ignored };
     let mut parked = failed;
-    let reply = answer(chosen, &mut env).unwrap_or_else(|failure| {
+    let made = reply.or(ack).map_or_else(|| answer(chosen, &mut env), Ok);
+    let reply = made.unwrap_or_else(|failure| {
         parked.get_or_insert(format!("the answer: {failure}"));
         Reply::json(200, &Value::map::<SmolStr>([]))
     });

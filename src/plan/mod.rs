@@ -5,7 +5,11 @@
 
 mod call;
 mod channel;
+mod decoding;
 mod fetch;
+mod network;
+mod parts;
+mod proof;
 mod receive;
 mod send;
 mod words;
@@ -14,11 +18,16 @@ use std::time::Duration;
 
 use smol_str::SmolStr;
 
-use crate::expression::{Env, Failure, Template, Value};
+use crate::diagnostic::Span;
+use crate::expression::{Env, Failure, Mark, Template, Value};
 
 pub use call::*;
 pub use channel::*;
+pub use decoding::*;
 pub use fetch::*;
+pub use network::Network;
+pub use parts::*;
+pub use proof::*;
 pub use receive::*;
 pub use send::*;
 pub use words::*;
@@ -46,10 +55,23 @@ pub struct Plan {
     pub send: Option<Send>,
     /// How files are downloaded that the platform can't fetch itself.
     pub fetch: Fetch,
+    /// The branches of its operators that are written, for the coverage of tests.
+    pub branches: Vec<Branch>,
     /// How fast.
     pub limits: Limits,
     /// What happens when a request fails for now.
     pub retry: Retry,
+}
+
+/// A branch of an `$if` or `$switch`.
+#[derive(Debug)]
+pub struct Branch {
+    /// What it is: `$then`, `$else`, `case` or `$default`.
+    pub what: &'static str,
+    /// Where it stands.
+    pub span: Span,
+    /// What is reached when it is taken.
+    pub mark: Mark,
 }
 
 impl Plan {

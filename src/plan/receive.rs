@@ -1,11 +1,10 @@
 //! What will run when a provider calls.
 
-use std::time::Duration;
-
 use smol_str::SmolStr;
 
 use super::Lets;
-use super::words::{Algorithm, Decode, Encoding};
+use super::decoding::Decoding;
+use super::proof::Verify;
 use crate::expression::{Condition, Template};
 use crate::message::{EventKind, IdOwner};
 
@@ -20,8 +19,8 @@ pub struct Webhook {
     pub shared: bool,
     /// For a shared route: the value that equals the channel's address.
     pub address: Option<Template>,
-    /// How the body is read; none goes by its Content-Type.
-    pub decode: Option<Decode>,
+    /// How the body is read.
+    pub decode: Decoding,
     /// The proofs that it must bring.
     pub verify: Vec<Verify>,
     /// The answer to a request that carries no events.
@@ -46,6 +45,8 @@ pub struct Webhook {
 pub enum Segment {
     /// Exactly this.
     Fixed(SmolStr),
+    /// One of these, under this name.
+    OneOf(SmolStr, Vec<SmolStr>),
     /// Anything, under this name.
     Bound(SmolStr),
 }
@@ -55,6 +56,7 @@ impl Webhook {
     pub fn route(&self) -> String {
         let segments = self.path.iter().map(|segment| match segment {
             Segment::Fixed(text) => text.to_string(),
+            Segment::OneOf(name, words) => format!("{{{name}:{}}}", words.join("|")),
             Segment::Bound(name) => format!("{{{name}}}"),
         });
         segments.collect::<Vec<_>>().join("/")
@@ -71,51 +73,21 @@ impl Webhook {
         for (segment, text) in self.path.iter().zip(given) {
             match segment {
                 Segment::Fixed(fixed) if fixed == text => {}
-                Segment::Fixed(_) => return None,
+                Segment::OneOf(name, words) if words.iter().any(|word| word == text) => {
+                    bound.push((name.clone(), SmolStr::new(text)));
+                }
+                Segment::Fixed(_) | Segment::OneOf(..) => return None,
                 Segment::Bound(name) => bound.push((name.clone(), SmolStr::new(text))),
             }
         }
         Some(bound)
     }
-}
 
-/// One proof that a request comes from the provider.
-#[derive(Debug)]
-pub struct Verify {
-    /// When it is asked for.
-    pub when: Option<Condition>,
-    /// The proof.
-    pub proof: Proof,
-    /// The HTTP status where it fails.
-    pub on_fail: u16,
-}
-
-/// What is compared.
-#[derive(Debug)]
-pub enum Proof {
-    /// Two values.
-    Equal(Template, Template),
-    /// A keyed hash.
-    Signature(Box<Signature>),
-}
-
-/// A keyed hash over the request.
-#[derive(Debug)]
-pub struct Signature {
-    /// The algorithm.
-    pub algorithm: Algorithm,
-    /// The key.
-    pub key: Template,
-    /// What is signed.
-    pub over: Template,
-    /// How it is written.
-    pub encoding: Encoding,
-    /// What came with the request.
-    pub actual: Template,
-    /// What stands before it.
-    pub prefix: SmolStr,
-    /// The moment of signing, and how far it may be away.
-    pub timestamp: Option<(Template, Duration)>,
+    /// How much else its path could match: of two that match, the one with less is meant.
+    pub fn openness(&self) -> (usize, usize) {
+        let count = |wanted: fn(&Segment) -> bool| self.path.iter().filter(|segment| wanted(segment)).count();
+        (count(|it| matches!(it, Segment::Bound(_))), count(|it| matches!(it, Segment::OneOf(..))))
+    }
 }
 
 /// An answer to a webhook.
@@ -136,6 +108,8 @@ pub enum AnswerBody {
     Text(Template),
     /// JSON.
     Json(Template),
+    /// XML, from a tree with one root.
+    Xml(Template),
 }
 
 /// One rule: for which nodes it is, and what they say.
@@ -151,8 +125,12 @@ pub struct Rule {
     pub lets: Lets,
     /// When the node is none of our business.
     pub ignore: Option<Condition>,
+    /// The answer that ends the request.
+    pub reply: Option<Box<Answer>>,
     /// The event that the node is.
     pub emit: Option<Box<Emission>>,
+    /// The answer instead of the webhook's, where this rule made an event.
+    pub ack: Option<Box<Answer>>,
     /// Whether later rules see the node too.
     pub also: bool,
     /// Rules for the same node.

@@ -63,6 +63,32 @@ words! {
         HmacSha256 = "hmac-sha256",
         /// HMAC with SHA-512.
         HmacSha512 = "hmac-sha512",
+        /// RSA (PKCS #1 v1.5) with SHA-256.
+        RsaPkcs1Sha256 = "rsa-pkcs1-sha256",
+        /// Ed25519.
+        Ed25519 = "ed25519",
+        /// ECDSA on the curve P-256 with SHA-256; ASN.1 or 64 bytes.
+        EcdsaP256Sha256 = "ecdsa-p256-sha256",
+    }
+
+    /// How a JSON Web Token is signed.
+    JwtAlgorithm {
+        /// HMAC with SHA-256.
+        Hs256 = "HS256",
+        /// HMAC with SHA-384.
+        Hs384 = "HS384",
+        /// HMAC with SHA-512.
+        Hs512 = "HS512",
+        /// RSA (PKCS #1 v1.5) with SHA-256.
+        Rs256 = "RS256",
+        /// ECDSA on the curve P-256 with SHA-256.
+        Es256 = "ES256",
+    }
+
+    /// How a body is encrypted.
+    Cipher {
+        /// AES-256-CBC; random bytes, a length, the text, and who it is for.
+        Wecom = "wecom",
     }
 
     /// How bytes are written as text.
@@ -81,6 +107,10 @@ words! {
         Json = "json",
         /// As a form, together with the query.
         Form = "form",
+        /// As XML.
+        Xml = "xml",
+        /// As the fields and files of `multipart/form-data`, together with the query.
+        Multipart = "multipart",
         /// As text.
         Text = "text",
         /// Not at all.
@@ -129,14 +159,24 @@ words! {
 
     /// How attachments travel.
     AttachmentMode {
-        /// A part for each, before the text.
+        /// A part for each.
         Each = "each",
-        /// All with the first part.
+        /// One part for all of them.
+        OneRequest = "one_request",
+        /// All with the first text.
         FirstPart = "first_part",
         /// As lines of text.
         AsText = "as_text",
         /// Not at all.
         Drop = "drop",
+    }
+
+    /// Where attachments stand.
+    Order {
+        /// Before the text.
+        BeforeText = "before_text",
+        /// After the text.
+        AfterText = "after_text",
     }
 
     /// A kind of attachment.

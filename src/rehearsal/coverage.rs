@@ -1,20 +1,22 @@
-//! How much of a mapping its tests reach: webhooks, rules, steps, calls and classes of responses.
+//! How much of a mapping its tests reach: webhooks, rules, steps, calls, classes of responses, and branches of
+//! operators.
 //!
 //! The plan says what can be reached, the tree where that stands in the file; both have the same order, since
 //! `compile` keeps it.
 
 use std::collections::HashSet;
 
-use crate::diagnostic::Span;
-use crate::plan::{CallAction, Plan, Response, Rule};
+use crate::diagnostic::{Sources, Span};
+use crate::load::Loaded;
+use crate::plan::{Branch, CallAction, Plan, Response, Rule};
 use crate::yaml::Node;
 
 /// A place of a mapping that a test can reach.
 #[derive(Clone, Debug)]
 pub struct Place {
-    /// What it is: `webhook`, `rule`, `step`, `call` or `class`.
+    /// What it is: `webhook`, `rule`, `step`, `call`, `class`, or a branch: `$then`, `$else`, `case`, `$default`.
     pub what: &'static str,
-    /// Its keys, such as `webhooks[0].events[1]`.
+    /// Its keys, such as `webhooks[0].events[1]`; empty for a branch.
     pub path: String,
     /// Where it stands.
     pub span: Span,
@@ -22,8 +24,24 @@ pub struct Place {
     pub reached: bool,
 }
 
-/// The places of a mapping, in the order of the file.
-pub fn coverage(plan: &Plan, node: &Node, reached: &HashSet<usize>) -> Vec<Place> {
+/// The places of a mapping file, in its order: those of its own mapping and of its variants, without those that stand in
+/// a file that it extends. What several of them share is reached once one of them reaches it.
+pub fn coverage(mapping: &Loaded, sources: &Sources, reached: &HashSet<usize>) -> Vec<Place> {
+    let mut places: Vec<Place> = Vec::new();
+    for (plan, tree) in &mapping.trees {
+        for place in of_plan(plan, tree, reached) {
+            match places.iter_mut().find(|known| known.what == place.what && known.span == place.span) {
+                Some(known) => known.reached |= place.reached,
+                None if mapping.holds(place.span, sources) => places.push(place),
+                None => {}
+            }
+        }
+    }
+    places.sort_by_key(|place| place.span.range().start);
+    places
+}
+
+fn of_plan(plan: &Plan, node: &Node, reached: &HashSet<usize>) -> Vec<Place> {
     let mut places = Places { reached, found: Vec::new() };
     let calls = Spot { node, path: String::new() }.member("calls");
     for call in &plan.calls {
@@ -50,7 +68,9 @@ pub fn coverage(plan: &Plan, node: &Node, reached: &HashSet<usize>) -> Vec<Place
         places.note("step", step, &at);
         places.classes(&step.exchange.response, &at);
     }
-    places.found.sort_by_key(|place| place.span.range().start);
+    for branch in &plan.branches {
+        places.branch(branch);
+    }
     places.found
 }
 
@@ -83,6 +103,18 @@ impl Places<'_> {
     fn note<T>(&mut self, what: &'static str, place: &T, at: &Spot<'_>) {
         let reached = self.reached.contains(&std::ptr::from_ref(place).addr());
         self.found.push(Place { what, path: at.path.clone(), span: at.node.span, reached });
+    }
+
+    /// Notes a branch. A value that is compiled twice, such as an alias or a default, is one.
+    fn branch(&mut self, branch: &Branch) {
+        let reached = self.reached.contains(&std::ptr::from_ref(&*branch.mark).addr());
+        match self.found.iter_mut().find(|place| place.what == branch.what && place.span == branch.span) {
+            Some(known) => known.reached |= reached,
+            None => {
+                let (what, span) = (branch.what, branch.span);
+                self.found.push(Place { what, path: String::new(), span, reached });
+            }
+        }
     }
 
     fn classes(&mut self, response: &Response, at: &Spot<'_>) {

@@ -2,6 +2,7 @@
 //!
 //! Clock, ids and randomness are fixed, so the same input gives the same output, byte for byte.
 
+mod body;
 mod compare;
 mod coverage;
 mod downloading;

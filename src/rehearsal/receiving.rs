@@ -153,7 +153,8 @@ pub fn request_of(stage: &Stage<'_>, given: &Value) -> Result<(bool, Incoming), 
         map.iter().map(|(name, value)| (SmolStr::new(name.to_lowercase()), value.to_text())).collect()
     });
     let headers = headers.unwrap_or_default();
-    Ok((shared, Incoming { method: method.into(), url, route, query, headers, body, ip: String::new() }))
+    let ip = text("ip");
+    Ok((shared, Incoming { method: method.into(), url, route, query, headers, body, ip }))
 }
 
 impl Stage<'_> {

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use smol_str::SmolStr;
 
+use super::body::{body_of, raw_map};
 use super::compare::{Difference, compare};
 use super::downloading::downloads;
 use super::receiving::{receive, request_of};
@@ -12,6 +13,7 @@ use super::stage::{NOW, Stage};
 use crate::call::{Scripted, ScriptedAnswer};
 use crate::diagnostic::Span;
 use crate::expression::{Env, Map, Scope, Value};
+use crate::load::Loaded;
 use crate::message::Outbound;
 use crate::pipeline::{Incoming, find_route, sign};
 use crate::plan::Plan;
@@ -41,9 +43,13 @@ impl CaseResult {
     }
 }
 
-/// Runs all tests of a mapping.
-pub fn run(plan: &Plan, tests: &MappingTests) -> Vec<CaseResult> {
-    tests.tests.iter().map(|case| run_case(plan, tests.channel.as_ref(), case)).collect()
+/// Runs all tests of a mapping and its variants, but for those whose plan has errors.
+pub fn run(mapping: &Loaded, tests: &MappingTests) -> Vec<CaseResult> {
+    let run = |case: &TestCase| {
+        let plan = mapping.plan_of(case.mapping.as_ref().map(|name| name.value.as_str()))?;
+        Some(run_case(plan, tests.channel.as_ref(), case))
+    };
+    tests.tests.iter().filter_map(run).collect()
 }
 
 fn run_case(plan: &Plan, channel: Option<&TestChannel>, case: &TestCase) -> CaseResult {
@@ -112,10 +118,6 @@ fn channel_value(file: Option<&TestChannel>, own: Option<&TestChannel>) -> Value
     Value::Map(merged.into())
 }
 
-fn raw_map(map: &spec::Map<Raw>) -> Value {
-    Value::map(map.0.iter().map(|(name, raw)| (name.value.clone(), raw.0.to_value())))
-}
-
 fn rehearse_webhook(
     stage: &Stage<'_>,
     given: &spec::Receive,
@@ -143,40 +145,20 @@ pub fn webhook_of(stage: &Stage<'_>, given: &spec::Receive) -> Result<(bool, Inc
         Value::Map(map) => (*map).clone(),
         _ => Map::new(),
     };
-    let (content_type, body) = match (&given.json, &given.form, &given.body) {
-        (Some(json), None, None) => ("application/json", json.0.to_value().to_json().unwrap_or_default()),
-        (None, Some(form), None) => ("application/x-www-form-urlencoded", encode_form(&raw_map(form))),
-        (None, None, Some(body)) => ("", body.value.to_string()),
-        (None, None, None) => ("", String::new()),
-        _ => return Err("a webhook has one of `json`, `form` and `body`".into()),
-    };
+    let (content_type, body) = body_of(given)?;
     let has_type = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
     if !content_type.is_empty() && !has_type {
-        headers.insert("content-type", Value::text(content_type));
+        headers.insert("content-type", Value::from(content_type));
     }
     let described = Value::map([
         ("method", Value::text(method)),
         ("path", Value::text(path.trim())),
-        ("query", raw_map(&given.query)),
+        ("query", if given.query.0.is_empty() { Value::Null } else { raw_map(&given.query) }),
         ("headers", Value::Map(headers.into())),
-        ("body", Value::from(body)),
+        ("ip", given.ip.as_ref().map_or(Value::Null, |ip| Value::Text(ip.value.clone()))),
+        ("body", Value::Bytes(body)),
     ]);
     request_of(stage, &described)
-}
-
-fn encode_form(fields: &Value) -> String {
-    let mut form = url::form_urlencoded::Serializer::new(String::new());
-    for (name, value) in fields.as_map().into_iter().flat_map(Map::iter) {
-        match value {
-            Value::List(items) => items.iter().for_each(|item| {
-                form.append_pair(name, &item.to_text());
-            }),
-            one => {
-                form.append_pair(name, &one.to_text());
-            }
-        }
-    }
-    form.finish()
 }
 
 /// Adds what the mapping asks for as a proof of who calls.
@@ -187,7 +169,7 @@ pub fn sign_webhook(stage: &Stage<'_>, shared: bool, request: &mut Incoming) -> 
     env.set(Scope::Config, stage.channel.config.clone());
     env.set(Scope::Deployment, stage.channel.deployment.clone());
     env.set(Scope::Channel, stage.channel.scope.clone());
-    sign(&route.webhook.verify, request, &mut env).map_err(|failure| failure.to_string())
+    sign(route.webhook, request, &mut env).map_err(|failure| failure.to_string())
 }
 
 fn rehearse_message(

@@ -1,10 +1,10 @@
 //! What a mapping file says.
 
 use super::fetch::Fetch;
-use super::read::{Count, Docs, Duration, Flag, Map, Rate, Raw, choice, record};
+use super::read::{Count, Decoding, Docs, Duration, Flag, Map, Rate, Raw, choice, record};
 use crate::plan::{
-    Algorithm, AttachmentMode, Carrier, ConfigType, ContactIdKind, Decode, Emit, Encoding, Meaning,
-    MediaKind, Mode, Overflow, Unit,
+    Algorithm, AttachmentMode, Carrier, Cipher, ConfigType, ContactIdKind, Decode, Emit, Encoding,
+    JwtAlgorithm, Meaning, MediaKind, Mode, Order, Overflow, Unit,
 };
 use crate::yaml::Text;
 
@@ -15,6 +15,10 @@ record! {
         patchcord: Count,
         /// The mapping's name; the file is called `NAME.yaml`.
         name: Text,
+        /// The mapping that this one is made of: maps are merged with its maps, `~` removes a member; lists, values with operators and `auth` stand for themselves.
+        extends: Option<Text>,
+        /// More mappings that are made of this one, by name: what each says differently.
+        variants: Map<Raw>,
         /// What people call it.
         title: Option<Text>,
         /// The provider's documentation that it was written from: one URL or several.
@@ -25,6 +29,8 @@ record! {
         config: Map<ConfigItem>,
         /// What the installation supplies for all channels: the secrets of the gateway itself.
         deployment: Map<ConfigItem>,
+        /// Constants, by name: visible everywhere, for those that extend this mapping to set differently.
+        set: Map<Raw>,
         /// Defaults for every request.
         http: Option<Http>,
         /// Look-up tables, by name: `key: value`, where a key may be `a|b`, `10..12`, `21..` or `$default`.
@@ -87,29 +93,39 @@ record! {
         query: Option<Map<Raw>>,
     }
 
-    /// One proof that a webhook comes from the provider: exactly one of `equal` and `signature`.
+    /// One proof that a webhook comes from the provider: exactly one of `equal`, `signature`, `jwt`, `basic`, `ip` and `any`.
     "a `verify` entry" Verify {
         /// When the proof is asked for; always unless given.
         when: Option<Raw>,
+        /// Names for values.
+        r#let: Map<Raw>,
         /// Two values that must be the same, compared in constant time.
         equal: Option<Vec<Raw>>,
         /// A signature over the request.
         signature: Option<Signature>,
+        /// A JSON Web Token.
+        jwt: Option<Jwt>,
+        /// HTTP Basic: user name and password.
+        basic: Option<Vec<Raw>>,
+        /// The addresses and networks that requests come from, such as `192.0.2.0/24`.
+        ip: Option<Raw>,
+        /// Proofs of which at least one must hold.
+        any: Option<Vec<Verify>>,
         /// The HTTP status where the proof fails; 401 unless given.
         on_fail: Option<Count>,
     }
 
-    /// A keyed hash over the request.
+    /// A signature over the request.
     "`signature`" Signature {
         /// The algorithm.
         alg: Algorithm,
-        /// The key.
+        /// The key, or a list of keys of which any may fit. A public key is PEM, or its bytes in hexadecimal or Base64.
         key: Raw,
         /// What is signed; `{{request.raw}}` is the body, byte for byte.
         over: Raw,
         /// How the signature is written; hex unless given.
         encoding: Option<Encoding>,
-        /// The signature that came with the request.
+        /// The signature that came with the request, or a list of which any may fit.
         actual: Raw,
         /// What stands before the signature.
         prefix: Option<Text>,
@@ -119,16 +135,30 @@ record! {
         tolerance: Option<Duration>,
     }
 
+    /// A JSON Web Token. Where it says `exp`, `nbf` or `iat`, these must be right.
+    "`jwt`" Jwt {
+        /// The token; `Bearer` before it does not matter.
+        token: Raw,
+        /// The only algorithms that may have signed it.
+        alg: Option<Vec<JwtAlgorithm>>,
+        /// The key, or a list of keys of which any may fit.
+        key: Raw,
+        /// What it must claim: `name: test`, `name: value`, or `name: {equals: value, optional: true}`.
+        claims: Map<Raw>,
+        /// How far the clocks may be apart; 30s unless given.
+        leeway: Option<Duration>,
+    }
+
     /// One URL that the provider calls.
     "a webhook" Webhook {
-        /// `METHOD[|METHOD] path`, below `{public_url}/channels/{channel}/`; the path may bind `{name}`.
+        /// `METHOD[|METHOD] path`, below `{public_url}/channels/{channel}/`; the path may bind `{name}` or `{name:one|two}`.
         route: Text,
         /// Whether one URL serves all channels: `{public_url}/providers/{mapping}/path`.
         shared: Option<Flag>,
         /// How the payload names the channel of a shared route.
         channel: Option<ChannelLookup>,
-        /// How the body is read; by its Content-Type unless given.
-        decode: Option<Decode>,
+        /// How the body is read: a word, a value that makes one, or a list of stages; by its Content-Type unless given.
+        decode: Option<Decoding>,
         /// More proofs that this webhook must bring.
         verify: Vec<Verify>,
         /// The answer to a request that carries no events, such as a handshake.
@@ -177,6 +207,20 @@ record! {
         body: Option<Raw>,
         /// The body as JSON.
         json: Option<Raw>,
+        /// The body as XML: a map whose only member is the root element.
+        xml: Option<Raw>,
+    }
+
+    /// How a body is decrypted.
+    "`decrypt`" Decrypt {
+        /// The scheme.
+        scheme: Cipher,
+        /// The key.
+        key: Raw,
+        /// What is encrypted.
+        data: Raw,
+        /// Who it must be for; anybody unless given.
+        receiver: Option<Raw>,
     }
 
     /// One rule: for which nodes it is, and what they say.
@@ -195,6 +239,10 @@ record! {
         emit: Option<Emit>,
         /// Whether later rules see the node too.
         also: Option<Flag>,
+        /// The answer that ends the request, such as to a challenge.
+        reply: Option<Raw>,
+        /// The answer instead of the webhook's `ack.ok` where this rule emitted something; of several the last.
+        ack: Option<AnswerSpec>,
         /// The provider's id of the message, or `{own: ...}`: our id, which the provider echoes.
         id: Option<Raw>,
         /// When it happened, in milliseconds; now unless given.
@@ -207,7 +255,7 @@ record! {
         attachments: Option<Raw>,
         /// `{latitude, longitude, name, address}`.
         location: Option<Raw>,
-        /// `sent`, `delivered`, `read` or `failed`; null is no news.
+        /// `sent`, `delivered`, `read` or `failed`; `retry` (the provider will try again) and null are no news.
         status: Option<Raw>,
         /// `{code, message}` of a failed message.
         error: Option<Raw>,
@@ -279,8 +327,32 @@ record! {
     "`attachments`" AttachmentPlan {
         /// How they travel.
         mode: AttachmentMode,
+        /// Where their parts stand; `before_text` unless given.
+        order: Option<Order>,
+        /// The kinds that the provider takes; all unless given. An attachment of another kind or type becomes a line of text.
+        media: Option<MediaPlan>,
         /// When the text travels as a caption of the only attachment.
         caption: Option<CaptionPlan>,
+        /// Whether the text becomes the caption of the first attachment that takes it, if there are several.
+        absorb: Option<Flag>,
+    }
+
+    /// The kinds of attachments that the provider takes.
+    "`media`" MediaPlan {
+        /// Pictures.
+        image: Option<MediaTypes>,
+        /// Films.
+        video: Option<MediaTypes>,
+        /// Sound.
+        audio: Option<MediaTypes>,
+        /// Anything else.
+        file: Option<MediaTypes>,
+    }
+
+    /// The types of one kind of attachment that the provider takes.
+    "a kind of `media`" MediaTypes {
+        /// MIME types, `image/png` or `image/*`; all unless given.
+        types: Option<Vec<Text>>,
     }
 
     /// When a text travels as a caption.
@@ -303,10 +375,12 @@ record! {
     "`quick_replies`" QuickReplyPlan {
         /// How they travel.
         mode: Mode,
-        /// Which part carries them; the last unless given.
+        /// Which text carries them; the last unless given.
         on: Option<Carrier>,
         /// The most that there may be; if there are more, all become text.
         max: Option<Count>,
+        /// The longest title, in the unit of `text`; if one is longer, all become text, for a title that is cut is another answer.
+        title_max: Option<Count>,
     }
 
     /// One request, or one per part.
@@ -494,12 +568,15 @@ choice! {
     "a contact ID type" ContactIdKind;
     "a type" ConfigType;
     "an algorithm" Algorithm;
+    "an algorithm" JwtAlgorithm;
+    "a scheme" Cipher;
     "an encoding" Encoding;
     "a way to decode" Decode;
     "an event" Emit;
     "a unit" Unit;
     "an overflow" Overflow;
     "a mode" AttachmentMode;
+    "an order" Order;
     "a kind of attachment" MediaKind;
     "a mode" Mode;
     "a part" Carrier;

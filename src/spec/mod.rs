@@ -8,6 +8,7 @@
 mod fetch;
 mod installation;
 mod mapping;
+mod overlay;
 mod read;
 mod schema;
 mod test;
@@ -15,6 +16,7 @@ mod test;
 pub use fetch::{Fetch, FetchAuth};
 pub use installation::{Channel, Installation, Media, Network, Platform, Server};
 pub use mapping::*;
+pub use overlay::with_overlays;
 pub(crate) use read::unknown_keys;
 pub use read::{Count, Docs, Duration, Flag, FromNode, Map, Rate, Raw, Shape, Size};
 pub use schema::{FileKind, schema};

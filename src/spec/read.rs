@@ -414,6 +414,10 @@ leaf_schema! {
     Duration, "Duration", {"type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$"};
     Rate, "Rate", {"type": "string", "pattern": "^([0-9]+/([0-9]+)?(s|m|h)|unlimited)$"};
     Size, "Size", {"type": ["string", "integer"], "pattern": "^[0-9]+(B|KB|MB|GB)$"};
+    Decoding, "Decoding", {"anyOf": [
+        {"enum": ["json", "form", "xml", "multipart", "text", "none"]},
+        {"type": ["string", "object", "array"]},
+    ]};
     Docs, "Docs", {"type": ["string", "array"], "items": {"type": "string"}};
 }
 
@@ -422,6 +426,20 @@ leaf_schema! {
 pub struct Raw(pub Node);
 
 impl FromNode for Raw {
+    fn from_node(node: &Node, _: &mut Diagnostics) -> Option<Self> {
+        Some(Self(node.clone()))
+    }
+
+    fn stand_in(span: Span) -> Self {
+        Self(Node { span, kind: Kind::Null })
+    }
+}
+
+/// How a body is read, as the file has it.
+#[derive(Clone, Debug)]
+pub struct Decoding(pub Node);
+
+impl FromNode for Decoding {
     fn from_node(node: &Node, _: &mut Diagnostics) -> Option<Self> {
         Some(Self(node.clone()))
     }

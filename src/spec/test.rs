@@ -36,6 +36,8 @@ record! {
     "a test" TestCase {
         /// What it shows.
         name: Text,
+        /// The variant that it is about; the file's own mapping unless given.
+        mapping: Option<Text>,
         /// Differences from the file's `channel`.
         channel: Option<TestChannel>,
         /// A webhook that arrives.
@@ -60,8 +62,17 @@ record! {
         json: Option<Raw>,
         /// The body as a form.
         form: Option<Map<Raw>>,
+        /// The body as XML: a map whose only member is the root element.
+        xml: Option<Raw>,
+        /// The body as multipart: texts, and files as `{name, type, content}` or with `content_base64`; a list
+        /// repeats the name.
+        multipart: Option<Map<Raw>>,
         /// The body, to the letter.
         body: Option<Text>,
+        /// The body, to the byte.
+        body_base64: Option<Text>,
+        /// The address that it comes from.
+        ip: Option<Text>,
         /// Whether to add what the mapping's `verify` asks for.
         sign: Option<Flag>,
     }

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
 use sha1::Sha1;
-use sha2::{Digest, Sha256, Sha512};
+use sha2::{Digest, Sha256, Sha384, Sha512};
 
 use super::bytes::hex;
 use super::{Arguments, Helper};
@@ -16,7 +16,7 @@ pub(super) const HELPERS: &[Helper] = &[
     Helper::fallible(
         "digest value algorithm encoding=",
         (2, 2),
-        "A hash by md5, sha1, sha256 or sha512, in hexadecimal unless `encoding` is base64, \
+        "A hash by md5, sha1, sha256, sha384 or sha512, in hexadecimal unless `encoding` is base64, \
          base64url or bytes.",
         "{{digest 'abc' 'sha1'}}",
         "\"a9993e364706816aba3e25717850c26c9cd0d89d\"",
@@ -29,6 +29,7 @@ pub(super) const HELPERS: &[Helper] = &[
                 "md5" => Md5::digest(&bytes).to_vec(),
                 "sha1" => Sha1::digest(&bytes).to_vec(),
                 "sha256" => Sha256::digest(&bytes).to_vec(),
+                "sha384" => Sha384::digest(&bytes).to_vec(),
                 "sha512" => Sha512::digest(&bytes).to_vec(),
                 other => return Err(unknown(other)),
             };
@@ -39,7 +40,7 @@ pub(super) const HELPERS: &[Helper] = &[
     Helper::fallible(
         "hmac value key algorithm encoding=",
         (3, 3),
-        "A keyed hash (HMAC) by md5, sha1, sha256 or sha512, in hexadecimal unless \
+        "A keyed hash (HMAC) by md5, sha1, sha256, sha384 or sha512, in hexadecimal unless \
          `encoding` is base64, base64url or bytes; null without a key.",
         "{{hmac 'what do ya want for nothing?' 'Jefe' 'sha256'}}",
         "\"5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843\"",
@@ -58,7 +59,7 @@ pub(super) const HELPERS: &[Helper] = &[
 ];
 
 fn unknown(algorithm: &str) -> Failure {
-    Failure(format!("there is no algorithm `{algorithm}`; there are md5, sha1, sha256 and sha512"))
+    Failure(format!("there is no algorithm `{algorithm}`; there are md5, sha1, sha256, sha384 and sha512"))
 }
 
 /// HMAC (RFC 2104) by that algorithm; none for an algorithm that is not known.
@@ -75,6 +76,7 @@ pub(crate) fn hmac(algorithm: &str, key: &[u8], message: &[u8]) -> Option<Vec<u8
         "md5" => mac!(Md5),
         "sha1" => mac!(Sha1),
         "sha256" => mac!(Sha256),
+        "sha384" => mac!(Sha384),
         "sha512" => mac!(Sha512),
         _ => return None,
     })

@@ -29,6 +29,10 @@ impl Parser<'_> {
         if let Some(slot) = self.names.local(head) {
             return path(Root::Local(slot));
         }
+        if let Some(constant) = self.names.constant(head) {
+            let value = steps.iter().fold(constant, |node, step| node.get(step));
+            return Ok(Expr::Constant(value.clone()));
+        }
         let head_range = range.start..range.start + head.len();
         match scope_of(head) {
             Some(scope) if self.names.sees(scope) => {
@@ -176,7 +180,7 @@ pub(super) fn build(
     let literals: Vec<Option<&Value>> = positional
         .iter()
         .map(|(_, expr)| match expr {
-            Expr::Literal(value) => Some(value),
+            Expr::Literal(value) | Expr::Constant(value) => Some(value),
             _ => None,
         })
         .collect();

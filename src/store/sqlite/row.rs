@@ -55,7 +55,7 @@ pub(super) fn insert(
         ":direction": direction_number(new.lane.direction),
         ":contact": new.contact.as_str(),
         ":mid": new.mid.as_str(),
-        ":kind": kind_name(new.kind),
+        ":kind": new.kind.as_str(),
         ":at": at,
         ":webhook": webhook,
         ":payload": new.payload.as_ref(),
@@ -136,17 +136,6 @@ pub(super) fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<SmolStr> {
 /// A column that counts something.
 pub(super) fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or_default())
-}
-
-fn kind_name(kind: EventKind) -> &'static str {
-    match kind {
-        EventKind::Message => "message",
-        EventKind::MessageEcho => "message_echo",
-        EventKind::MessageStatus => "message_status",
-        EventKind::OptOut => "opt_out",
-        EventKind::Contact => "contact",
-        EventKind::Event => "event",
-    }
 }
 
 fn kind_of(name: ValueRef<'_>) -> EventKind {
