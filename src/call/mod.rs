@@ -3,19 +3,35 @@
 //! Building and interpreting are pure; only a [`Transport`] touches the network. The one that does is
 //! [`HttpTransport`], the home of `reqwest`; [`Scripted`] answers from a script, for tests and dry runs.
 
+mod body;
 mod cache;
+mod decode;
 mod download;
 mod duration;
+mod guard;
+mod oauth1;
+mod pairs;
+mod quota;
 mod request;
 mod response;
 mod scripted;
+mod sign;
+mod sigv4;
 mod transport;
+mod upload;
+mod url;
 
+pub use body::{File, Part, PartContent, Payload, Shown};
 pub use cache::{Cached, CallCache, Claim, Lookup};
 pub use download::{Download, Opening, Pieces};
 pub use duration::millis_of;
-pub use request::{Outgoing, Shown, build};
+pub use guard::NetworkPolicy;
+pub use request::{Outgoing, build};
 pub use response::{Meaning, Response, interpret, retry_after};
 pub(crate) use scripted::glob;
 pub use scripted::{Scripted, ScriptedAnswer};
-pub use transport::{Answer, HttpTransport, NetworkPolicy, Transport, TransportError, send};
+pub use transport::{Answer, HttpTransport, Transport, TransportError, send};
+pub use upload::longest;
+
+#[cfg(test)]
+mod tests;

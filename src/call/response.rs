@@ -7,12 +7,12 @@
 use bytes::Bytes;
 use smol_str::SmolStr;
 
+use super::decode::{decode, text};
 use super::duration::millis_of;
 use super::transport::TransportError;
 use crate::expression::{Env, Failure, Map, Scope, Value};
 use crate::message::Fault;
-use crate::plan::{self, Decode};
-use crate::wire::{parameter, xml};
+use crate::plan;
 
 /// A response.
 #[derive(Clone, Debug, Default)]
@@ -26,7 +26,8 @@ pub struct Response {
 }
 
 impl Response {
-    fn header(&self, name: &str) -> Option<&str> {
+    /// A header; names in lower case.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 }
@@ -38,6 +39,8 @@ pub enum Meaning {
     Success {
         /// The provider's ids.
         ids: Vec<String>,
+        /// How long nobody should send, in milliseconds: no more requests remain until then.
+        rest: Option<u64>,
     },
     /// Try this message again.
     Retry {
@@ -89,13 +92,15 @@ pub fn interpret(
             let fault = Fault { code: error.code().into(), message: error.to_string() };
             let meaning = match error {
                 // The request was never made and never will be, or it was taken and would be doubled.
-                TransportError::Forbidden(_) | TransportError::TooLarge => Meaning::Fail { fault },
+                TransportError::Forbidden(_) | TransportError::TooLarge | TransportError::FileRefused(_) => {
+                    Meaning::Fail { fault }
+                }
                 _ => Meaning::Retry { fault, after: None },
             };
             return (meaning, Value::Null);
         }
     };
-    let text = String::from_utf8_lossy(&response.body).into_owned();
+    let text = text(&response);
     let decoded = decode(rules.decode, &response, &text);
     let headers: Map =
         response.headers.iter().map(|(name, value)| (name.clone(), Value::text(value))).collect();
@@ -150,8 +155,10 @@ fn judge(
         None => header,
     };
     let fault = fault(rules, response, text, env)?;
+    let quota = rules.quota.as_deref();
+    let reset = || quota.and_then(|quota| quota.reset_after(response, env.now));
     Ok(match ladder(response.status, header.is_some()).or(class.map(|class| class.meaning)) {
-        Some(plan::Meaning::Throttle) => Meaning::Throttle { fault, after },
+        Some(plan::Meaning::Throttle) => Meaning::Throttle { fault, after: after.or_else(reset) },
         Some(plan::Meaning::Retry) => Meaning::Retry { fault, after },
         Some(plan::Meaning::Fail) => Meaning::Fail { fault },
         Some(plan::Meaning::OptOut) => Meaning::OptOut { fault },
@@ -164,7 +171,8 @@ fn judge(
         None if (200..300).contains(&response.status)
             && rules.ok.as_ref().map_or(Ok(true), |ok| ok.holds(env))? =>
         {
-            Meaning::Success { ids: ids(rules, env)? }
+            let rest = quota.and_then(|quota| quota.used_up(response, env.now));
+            Meaning::Success { ids: ids(rules, env)?, rest }
         }
         None => Meaning::Fail { fault },
     })
@@ -212,38 +220,6 @@ fn fault(
         String::from,
     );
     Ok(Fault { code: code.map_or_else(|| response.status.to_string(), String::from), message })
-}
-
-/// By the Content-Type, else by how the body begins; what can't be decoded is null, and `response.text` has it.
-fn decode(how: Option<Decode>, response: &Response, text: &str) -> Value {
-    let content_type = response.header("content-type").unwrap_or_default().to_ascii_lowercase();
-    let how = how.unwrap_or_else(|| {
-        let start = text.trim_start();
-        if content_type.contains("json") || start.starts_with(['{', '[']) {
-            Decode::Json
-        } else if content_type.starts_with("application/x-www-form-urlencoded") {
-            Decode::Form
-        } else if content_type.contains("xml") {
-            Decode::Xml
-        } else {
-            Decode::Text
-        }
-    });
-    match how {
-        Decode::Json => Value::from_json(response.body.trim_ascii()).unwrap_or_default(),
-        Decode::Form => {
-            let pairs = url::form_urlencoded::parse(&response.body);
-            Value::Map(
-                pairs.map(|(name, value)| (SmolStr::new(name), Value::text(value))).collect::<Map>().into(),
-            )
-        }
-        Decode::Xml => {
-            let charset = parameter(&content_type, "charset").unwrap_or_default();
-            xml::read(&response.body, &charset, &[]).unwrap_or_default()
-        }
-        Decode::Text => Value::text(text),
-        Decode::Multipart | Decode::None => Value::Null,
-    }
 }
 
 /// How long a class says to wait, at most a day, in milliseconds.

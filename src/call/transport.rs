@@ -1,7 +1,6 @@
-//! The network: HTTP requests out, with a guard against reaching what only this machine should reach.
+//! The network: HTTP requests out.
 
 use std::future::Future;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +8,12 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use smol_str::SmolStr;
 
+use super::body::Payload;
 use super::download::{Opening, at_once};
+use super::guard::{FORBIDDEN, GuardedResolver, NetworkPolicy};
 use super::request::Outgoing;
 use super::response::Response;
+use super::upload::{Upload, longest};
 
 /// The largest response that is read, in bytes.
 const LARGEST_RESPONSE: usize = 4 << 20;
@@ -36,6 +38,12 @@ pub enum TransportError {
     /// The response is too large.
     #[error("the response is larger than {LARGEST_RESPONSE} bytes")]
     TooLarge,
+    /// A file of the body can't be had.
+    #[error("the file can't be fetched: {0}")]
+    FileRefused(String),
+    /// A file of the body can't be had now.
+    #[error("the file can't be fetched now: {0}")]
+    FileUnavailable(String),
     /// No scripted answer fits.
     #[error("no scripted answer fits {0}")]
     Unmatched(String),
@@ -50,6 +58,7 @@ impl TransportError {
             Self::Broken(_) => "broken",
             Self::Forbidden(_) => "forbidden",
             Self::TooLarge => "too_large",
+            Self::FileRefused(_) | Self::FileUnavailable(_) => "file",
             Self::Unmatched(_) => "unmatched",
         }
     }
@@ -70,25 +79,21 @@ pub trait Transport: Send + Sync {
 }
 
 /// Sends a request to its URLs in turn, until one answers with something other than a server error. After a time-out
-/// the next is not tried: the request may have been taken, and the time of the attempt is over.
+/// the next is not tried: the request may have been taken, and the time of the attempt is over. Nor is it where a file
+/// can't be had, which is not the server's fault.
 pub async fn send(transport: &dyn Transport, request: &Outgoing) -> Result<Response, TransportError> {
     let mut result = Err(TransportError::Connect("the request has no URL".into()));
     for url in &request.urls {
         result = transport.exchange(request, url).await;
         match &result {
             Ok(response) if response.status < 500 => break,
-            Err(TransportError::Timeout) => break,
+            Err(
+                TransportError::Timeout | TransportError::FileRefused(_) | TransportError::FileUnavailable(_),
+            ) => break,
             _ => {}
         }
     }
     result
-}
-
-/// What requests may reach.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct NetworkPolicy {
-    /// Whether they may reach loopback, private and link-local addresses.
-    pub allow_private: bool,
 }
 
 /// Real HTTP.
@@ -120,29 +125,27 @@ impl HttpTransport {
         url: &str,
     ) -> Result<reqwest::RequestBuilder, TransportError> {
         let url: reqwest::Url = url.parse().map_err(|error| TransportError::Connect(format!("{error}")))?;
-        let literal = match url.host() {
-            Some(url::Host::Ipv4(ip)) => Some(IpAddr::V4(ip)),
-            Some(url::Host::Ipv6(ip)) => Some(IpAddr::V6(ip)),
-            _ => None,
-        };
-        if literal.is_some_and(|ip| !self.policy.allows(ip)) {
-            return Err(forbidden(url.host_str().unwrap_or_default()));
-        }
+        self.policy.check(&url)?;
         let method = reqwest::Method::from_bytes(request.method.as_bytes())
             .map_err(|_| TransportError::Connect(format!("`{}` is not a method", request.method)))?;
         let mut builder = self.client.request(method, url);
         for (name, value) in &request.headers {
             builder = builder.header(name.as_str(), value);
         }
-        if let Some(body) = &request.body {
-            builder = builder.body(body.clone());
-        }
         Ok(builder)
     }
 
     async fn run(&self, request: &Outgoing, url: &str) -> Result<Response, TransportError> {
-        let builder = self.request(request, url)?.timeout(request.timeout);
-        let response = builder.send().await.map_err(|error| classify(&error))?;
+        let builder = self.request(request, url)?;
+        let response = match request.body.bytes() {
+            Some(body) => {
+                let empty = matches!(request.body, Payload::Nothing);
+                let builder = builder.timeout(request.timeout);
+                let builder = if empty { builder } else { builder.body(body) };
+                builder.send().await.map_err(|error| classify(&error))?
+            }
+            None => self.upload(builder, request).await?,
+        };
         let status = response.status().as_u16();
         let headers = response.headers().iter().map(|(name, value)| {
             (SmolStr::new(name.as_str()), String::from_utf8_lossy(value.as_bytes()).into_owned())
@@ -159,6 +162,25 @@ impl HttpTransport {
         }
         Ok(Response { status, headers, body: body.into() })
     }
+
+    /// Sends a request whose body holds files. A length that is known is told: many servers take no other body.
+    async fn upload(
+        &self,
+        builder: reqwest::RequestBuilder,
+        request: &Outgoing,
+    ) -> Result<reqwest::Response, TransportError> {
+        let upload = Upload::open(&self.client, self.policy, &request.body, request.timeout).await?;
+        let mut builder = builder.timeout(longest(request.timeout, upload.length.unwrap_or(upload.limit)));
+        if let Some(length) = upload.length {
+            builder = builder.header("content-length", length);
+        }
+        let typed = request.headers.iter().any(|(name, _)| name == "content-type");
+        if let Some(content_type) = upload.content_type.filter(|_| !typed) {
+            builder = builder.header("content-type", content_type);
+        }
+        let sent = builder.body(upload.body).send().await;
+        sent.map_err(|error| upload.trouble.get().cloned().unwrap_or_else(|| classify(&error)))
+    }
 }
 
 impl Transport for HttpTransport {
@@ -172,7 +194,7 @@ impl Transport for HttpTransport {
 }
 
 /// An error without the URL, which may hold secrets.
-fn describe(error: &reqwest::Error) -> String {
+pub(super) fn describe(error: &reqwest::Error) -> String {
     let mut text = String::new();
     let mut source: Option<&dyn std::error::Error> = std::error::Error::source(error);
     while let Some(cause) = source {
@@ -195,105 +217,9 @@ pub(super) fn classify(error: &reqwest::Error) -> TransportError {
     }
 }
 
-const FORBIDDEN: &str = "requests to private addresses are not allowed";
-
-fn forbidden(host: &str) -> TransportError {
-    TransportError::Forbidden(forbidden_text(host))
-}
-
-fn forbidden_text(host: &str) -> String {
-    format!("{FORBIDDEN}: `{host}`; `network: {{allow_private: true}}` in patchcord.yaml allows them")
-}
-
-impl NetworkPolicy {
-    /// Whether a request may reach an address.
-    pub fn allows(self, ip: IpAddr) -> bool {
-        self.allow_private
-            || match ip {
-                IpAddr::V4(ip) => is_public_v4(ip),
-                IpAddr::V6(ip) => match ip.to_ipv4_mapped() {
-                    Some(mapped) => is_public_v4(mapped),
-                    None => is_public_v6(ip),
-                },
-            }
-    }
-}
-
-fn is_public_v4(ip: Ipv4Addr) -> bool {
-    let [a, b, c, _] = ip.octets();
-    let shared = a == 100 && (64..128).contains(&b);
-    let protocol = a == 192 && b == 0 && c == 0;
-    let benchmark = a == 198 && (18..20).contains(&b);
-    !(ip.is_private()
-        || ip.is_loopback()
-        || ip.is_link_local()
-        || ip.is_broadcast()
-        || ip.is_documentation()
-        || ip.is_unspecified()
-        || ip.is_multicast()
-        || shared
-        || protocol
-        || benchmark
-        || a == 0
-        || a >= 240)
-}
-
-fn is_public_v6(ip: Ipv6Addr) -> bool {
-    let [first, second, ..] = ip.segments();
-    let global_unicast = first & 0xe000 == 0x2000;
-    let documentation = first == 0x2001 && second == 0x0db8;
-    // 6to4 and NAT64 addresses carry an IPv4 address that could be private.
-    let transition =
-        first == 0x2002 || (first == 0x0064 && second == 0xff9b) || (first == 0x2001 && second == 0);
-    global_unicast && !documentation && !transition
-}
-
-/// Resolves names, and leaves out addresses that may not be reached.
-struct GuardedResolver(NetworkPolicy);
-
-impl reqwest::dns::Resolve for GuardedResolver {
-    fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
-        let policy = self.0;
-        Box::pin(async move {
-            let host = name.as_str().to_string();
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
-            let allowed: Vec<SocketAddr> =
-                found.iter().copied().filter(|at| policy.allows(at.ip())).collect();
-            if allowed.is_empty() && !found.is_empty() {
-                return Err(forbidden_text(&host).into());
-            }
-            Ok(Box::new(allowed.into_iter()) as reqwest::dns::Addrs)
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn private_addresses_are_told_from_public_ones() {
-        let policy = NetworkPolicy::default();
-        for ip in [
-            "127.0.0.1",
-            "10.1.2.3",
-            "169.254.169.254",
-            "100.64.0.1",
-            "0.0.0.0",
-            "::1",
-            "fe80::1",
-            "fc00::1",
-            "::ffff:10.0.0.1",
-            "2002:0a00:0001::1",
-            "224.0.0.1",
-        ] {
-            assert!(!policy.allows(ip.parse().unwrap()), "{ip}");
-        }
-        for ip in ["93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946"] {
-            assert!(policy.allows(ip.parse().unwrap()), "{ip}");
-        }
-        assert!(NetworkPolicy { allow_private: true }.allows("127.0.0.1".parse().unwrap()));
-    }
 
     #[tokio::test]
     async fn loopback_is_out_of_reach_unless_allowed() {
@@ -302,7 +228,7 @@ mod tests {
             method: "GET".into(),
             urls: vec![url.into()],
             headers: vec![],
-            body: None,
+            body: Payload::Nothing,
             shown: super::super::Shown::Nothing,
             timeout: Duration::from_secs(5),
         };

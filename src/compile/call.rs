@@ -186,7 +186,7 @@ impl Compiler<'_> {
         let in_response = names.with(super::send::RESPONSE);
         CallAction::Exchange(Box::new(Exchange {
             request: self.request(http, request, names),
-            response: response.map(|response| self.response(response, &in_response)).unwrap_or_default(),
+            response: self.response_or_default(response, &in_response),
             repeat: repeat.map(|repeat| self.repeat(repeat, &in_response)),
         }))
     }
@@ -236,9 +236,9 @@ impl Compiler<'_> {
         for (member, _) in needed {
             match *member {
                 "auth" => http.auth = None,
-                "headers" => http.headers.0.clear(),
-                "query" => http.query.0.clear(),
-                _ => {}
+                "headers" => http.headers = None,
+                "query" => http.query = None,
+                _ => http.sign = None,
             }
         }
         http

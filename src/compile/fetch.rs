@@ -41,7 +41,7 @@ impl Compiler<'_> {
         request.headers.clone_from(&fetch.headers);
         request.auth = match &fetch.auth {
             None => None,
-            Some(FetchAuth::By(auth)) => Some((**auth).clone()),
+            Some(FetchAuth::By(auth)) => Some(auth.clone()),
             Some(FetchAuth::Inherit) => {
                 let auth = spec.http.as_ref().and_then(|http| http.auth.clone());
                 let told = fetch.shape.is_unread("auth")

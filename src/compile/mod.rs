@@ -8,6 +8,7 @@ mod condition;
 mod fetch;
 mod lets;
 mod parts;
+mod request;
 mod send;
 mod set;
 mod unused;
@@ -21,7 +22,7 @@ use smol_str::SmolStr;
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::expression::{Constant, Declared, Names, Read, Scope, Table, Value};
-use crate::plan::{Branch, ConfigField, ConfigType, Limits, Plan, Rate, Retry};
+use crate::plan::{Branch, ConfigField, ConfigType, Limits, Plan, Quota, Rate, Retry};
 use crate::spec::{self, FromNode, Map};
 use crate::yaml::{Node, Text};
 
@@ -57,6 +58,10 @@ struct Compiler<'o> {
     address: bool,
     /// None: they could not be read, so no name can be called unknown.
     constants: Option<Vec<Constant>>,
+    /// The largest file that a request may hold, in bytes.
+    media: u64,
+    /// Which headers of a response say how many requests remain.
+    quota: Option<Arc<Quota>>,
     /// What the author named, in the order of the file.
     named: Vec<Named>,
     /// The branches of operators that were compiled.
@@ -112,6 +117,8 @@ impl<'o> Compiler<'o> {
             address: spec.shape.is_unread("config")
                 || spec.config.0.iter().any(|(_, item)| item.address.is_some_and(|flag| flag.0)),
             constants: Some(Vec::new()),
+            media: mapping_limits(spec.limits.as_ref()).media,
+            quota: None,
             named,
             branches: Vec::new(),
         }
@@ -126,6 +133,7 @@ impl<'o> Compiler<'o> {
             self.out.push(problem.fix(span, VERSION.to_string(), format!("write `patchcord: {VERSION}`")));
         }
         self.set(spec);
+        self.quota = self.quota(spec.limits.as_ref());
         self.defaults(spec);
         let calls = self.calls(spec);
         let webhooks = self.webhooks(spec);
@@ -146,7 +154,7 @@ impl<'o> Compiler<'o> {
             send,
             fetch,
             branches: std::mem::take(&mut self.branches),
-            limits: limits(spec.limits.as_ref(), Limits::default()),
+            limits: mapping_limits(spec.limits.as_ref()),
             retry: retry(spec.retry.as_ref(), Retry::default()),
         }
     }
@@ -205,17 +213,34 @@ fn table(rows: &Map<spec::Raw>) -> Table {
     Table::new(made, otherwise)
 }
 
-/// The limits that a file gives, over those that hold without it.
-pub fn limits(spec: Option<&spec::Limits>, base: Limits) -> Limits {
+/// The limits of a mapping.
+fn mapping_limits(spec: Option<&spec::Limits>) -> Limits {
+    let base = Limits::default();
     let Some(spec) = spec else { return base };
     Limits {
         rate: spec.rate.map_or(base.rate, rate),
         per_contact: spec.per_contact.map_or(base.per_contact, rate),
-        in_flight: spec
-            .in_flight
-            .map_or(base.in_flight, |count| usize::try_from(count.0).unwrap_or(usize::MAX).max(1)),
+        in_flight: spec.in_flight.map_or(base.in_flight, in_flight),
         timeout: spec.timeout.map_or(base.timeout, |timeout| timeout.0),
+        media: spec.media.map_or(base.media, |media| media.0),
     }
+}
+
+/// The limits of a channel, over those of its mapping.
+pub fn channel_limits(spec: Option<&spec::ChannelLimits>, base: Limits) -> Limits {
+    let Some(spec) = spec else { return base };
+    Limits {
+        rate: spec.rate.map_or(base.rate, rate),
+        per_contact: spec.per_contact.map_or(base.per_contact, rate),
+        in_flight: spec.in_flight.map_or(base.in_flight, in_flight),
+        timeout: spec.timeout.map_or(base.timeout, |timeout| timeout.0),
+        media: base.media,
+    }
+}
+
+/// How many requests may be under way: at least one.
+fn in_flight(count: spec::Count) -> usize {
+    usize::try_from(count.0).unwrap_or(usize::MAX).max(1)
 }
 
 /// The retry policy that a file gives, over the one that holds without it.

@@ -1,15 +1,15 @@
 //! Sending: parts, steps, requests, responses.
 
-use smol_str::SmolStr;
-
 use super::Compiler;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::expression::{Names, Scope, Template};
-use crate::plan::{Auth, Body, Class, Decode, Exchange, Meaning, Request, Response, Send, Step, StepEach};
-use crate::spec::{self, Map, Raw};
+use crate::plan::{Class, Decode, Exchange, Meaning, Response, Send, Step, StepEach};
+use crate::spec::{self, Raw};
 use crate::yaml::Text;
 
-const SEND: &[Scope] = &[Scope::Config, Scope::Deployment, Scope::Channel, Scope::Message, Scope::Contact];
+/// What every request can see.
+pub(super) const SEND: &[Scope] =
+    &[Scope::Config, Scope::Deployment, Scope::Channel, Scope::Message, Scope::Contact];
 pub(super) const RESPONSE: &[Scope] = &[Scope::It, Scope::Root, Scope::Response];
 
 /// Why a response can ask for no call.
@@ -65,16 +65,6 @@ impl Compiler<'_> {
         }
         self.reserved(id);
     }
-
-    /// The defaults of requests, where there is no request.
-    pub(super) fn unused_http(&mut self, http: &spec::Http) {
-        let names = self.names(SEND);
-        http.base.iter().for_each(|raw| drop(self.value(&raw.0, &names)));
-        self.headers(&http.headers, &names);
-        self.raw_map(&http.query, &names);
-        http.auth.iter().for_each(|auth| drop(self.auth(auth, &names)));
-    }
-
     fn step(
         &mut self,
         http: Option<&spec::Http>,
@@ -118,11 +108,7 @@ impl Compiler<'_> {
             require: self.optional_condition(step.require.as_ref(), &names),
             exchange: Exchange {
                 request: self.request(http, &step.request, &names),
-                response: step
-                    .response
-                    .as_ref()
-                    .map(|response| self.response(response, &in_response))
-                    .unwrap_or_default(),
+                response: self.response_or_default(step.response.as_ref(), &in_response),
                 repeat: step.repeat.as_ref().map(|repeat| self.repeat(repeat, &in_response)),
             },
         }
@@ -151,103 +137,15 @@ impl Compiler<'_> {
         overrides
     }
 
-    pub(super) fn request(
+    /// What a response means, where the file need not say.
+    pub(super) fn response_or_default(
         &mut self,
-        http: Option<&spec::Http>,
-        request: &spec::Request,
+        response: Option<&spec::Response>,
         names: &Names,
-    ) -> Request {
-        let bodies = [request.json.is_some(), request.form.is_some(), request.body.is_some()];
-        if bodies.into_iter().filter(|given| *given).count() > 1 {
-            let second = if request.body.is_some() { "body" } else { "form" };
-            let problem = Diagnostic::new(
-                Code::InvalidValue,
-                request.shape.key(second, request.span),
-                "a request has one body",
-            );
-            self.out.push(problem.label("the second").help("keep one of `json`, `form` and `body`"));
-        }
-        let mut query = Vec::new();
-        if let Some(http) = http.filter(|http| !http.query.0.is_empty()) {
-            query.push(self.raw_map(&http.query, names));
-        }
-        query.extend(request.query.as_ref().map(|raw| self.value(&raw.0, names)));
-        let mut headers = http.map(|http| self.headers(&http.headers, names)).unwrap_or_default();
-        headers.extend(self.headers(&request.headers, names));
-        let body = match (&request.json, &request.form, &request.body) {
-            (Some(raw), _, _) => Body::Json(self.value(&raw.0, names)),
-            (_, Some(raw), _) => Body::Form(self.value(&raw.0, names)),
-            (_, _, Some(body)) => Body::Raw {
-                content_type: body.r#type.as_ref().map(|raw| self.value(&raw.0, names)),
-                content: self.value(&body.text.0, names),
-            },
-            _ => Body::None,
-        };
-        let auth = request.auth.as_ref().or_else(|| http.and_then(|http| http.auth.as_ref()));
-        Request {
-            base: http.and_then(|http| http.base.as_ref()).map(|raw| self.value(&raw.0, names)),
-            method: request.method.as_ref().map(|raw| self.value(&raw.0, names)),
-            url: self.value(&request.url.0, names),
-            query,
-            headers,
-            auth: auth.map_or(Auth::None, |auth| self.auth(auth, names)),
-            body,
-        }
-    }
-
-    fn raw_map(&mut self, map: &Map<Raw>, names: &Names) -> Template {
-        let members: Vec<_> = map
-            .0
-            .iter()
-            .map(|(key, raw)| (crate::expression::Key::Fixed(key.value.clone()), self.value(&raw.0, names)))
-            .collect();
-        Template::Map(members.into())
-    }
-
-    fn headers(&mut self, map: &Map<Raw>, names: &Names) -> Vec<(SmolStr, Template)> {
-        let mut headers = Vec::new();
-        for (name, raw) in &map.0 {
-            if self.header_name(name) {
-                headers.push((SmolStr::new(name.value.to_ascii_lowercase()), self.value(&raw.0, names)));
-            }
-        }
-        headers
-    }
-
-    fn header_name(&mut self, name: &Text) -> bool {
-        let sound = http::HeaderName::try_from(name.value.as_str()).is_ok();
-        if !sound {
-            self.out.push(Diagnostic::new(Code::InvalidValue, name.span, "this is not the name of a header"));
-        }
-        sound
-    }
-
-    fn auth(&mut self, auth: &spec::Auth, names: &Names) -> Auth {
-        match (&auth.basic, &auth.bearer, &auth.header, &auth.query) {
-            (Some(pair), None, None, None) => match pair.as_slice() {
-                [user, password] => Auth::Basic(self.value(&user.0, names), self.value(&password.0, names)),
-                _ => {
-                    self.out.push(Diagnostic::new(
-                        Code::InvalidValue,
-                        auth.shape.value("basic", auth.span),
-                        "`basic` is a list of a user name and a password",
-                    ));
-                    Auth::None
-                }
-            },
-            (None, Some(token), None, None) => Auth::Bearer(self.value(&token.0, names)),
-            (None, None, Some(headers), None) => Auth::Header(self.headers(headers, names)),
-            (None, None, None, Some(query)) => Auth::Query(self.raw_map(query, names)),
-            _ => {
-                let unread =
-                    ["basic", "bearer", "header", "query"].iter().any(|key| auth.shape.is_unread(key));
-                if unread {
-                    return Auth::None;
-                }
-                let message = "`auth` is exactly one of `basic`, `bearer`, `header` and `query`";
-                self.out.push(Diagnostic::new(Code::InvalidValue, auth.span, message));
-                Auth::None
-            }
+    ) -> Response {
+        match response {
+            Some(response) => self.response(response, names),
+            None => Response { quota: self.quota.clone(), ..Response::default() },
         }
     }
 
@@ -281,6 +179,7 @@ impl Compiler<'_> {
             error_message: error
                 .and_then(|error| error.message.as_ref())
                 .map(|raw| self.value(&raw.0, names)),
+            quota: self.quota.clone(),
         }
     }
 }

@@ -15,6 +15,8 @@ pub enum Outcome {
     Sent {
         /// The provider's ids per part of the message; a part may have several names. Empty for the platform.
         ids: Vec<Vec<String>>,
+        /// How long the other side wants to be left alone, from its answer on; the whole lane rests.
+        rest: Option<Duration>,
     },
     /// A request of several succeeded: the next one has its own place in the rate. No attempt is counted.
     Partly {
@@ -22,6 +24,8 @@ pub enum Outcome {
         after: Duration,
         /// Small JSON about what is sent already; comes back with the next attempt.
         progress: String,
+        /// See [`Outcome::Sent`].
+        rest: Option<Duration>,
     },
     /// It may work later.
     Retry {

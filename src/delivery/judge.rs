@@ -36,19 +36,23 @@ pub fn judge(
     let attempts = delivery.attempts.saturating_add(1);
     let ended = |ending| Judgement { ending, attempts, again_after: None, rest: None, opted_out: false };
     match outcome {
-        Outcome::Sent { ids } => ended(Ending::Sent { ids }),
+        Outcome::Sent { ids, rest } => Judgement { rest, ..ended(Ending::Sent { ids }) },
         Outcome::Failed { fault } => ended(Ending::Failed { fault }),
         Outcome::OptOut { fault } => Judgement { opted_out: true, ..ended(Ending::Failed { fault }) },
-        Outcome::Partly { progress, after } => Judgement {
-            attempts: delivery.attempts,
-            again_after: Some(after),
-            ..ended(Ending::Retry {
-                not_before: later(now, after),
-                error: String::new(),
-                progress: Some(progress),
-                pause_lane: None,
-            })
-        },
+        Outcome::Partly { progress, after, rest } => {
+            let wait = after.max(rest.unwrap_or_default());
+            Judgement {
+                attempts: delivery.attempts,
+                again_after: Some(wait),
+                rest,
+                ..ended(Ending::Retry {
+                    not_before: later(now, wait),
+                    error: String::new(),
+                    progress: Some(progress),
+                    pause_lane: rest.map(|rest| later(now, rest)),
+                })
+            }
+        }
         Outcome::Retry { after, fault, progress } => match policy.again_after(attempts, age, random) {
             Some(wait) => Judgement {
                 again_after: Some(wait.max(after.unwrap_or_default())),
@@ -122,9 +126,19 @@ mod tests {
 
     #[test]
     fn a_part_that_was_sent_is_no_attempt_and_the_next_is_due_at_once() {
-        let it = judged(Outcome::Partly { progress: "1".into(), after: Duration::ZERO }, 1000);
+        let it = judged(Outcome::Partly { progress: "1".into(), after: Duration::ZERO, rest: None }, 1000);
         assert_eq!((it.attempts, it.again_after, it.rest), (0, Some(Duration::ZERO), None));
         assert!(matches!(it.ending, Ending::Retry { not_before: 1000, progress: Some(_), .. }));
+    }
+
+    #[test]
+    fn a_provider_that_has_had_enough_is_left_alone_though_it_took_the_message() {
+        let rest = Some(Duration::from_secs(7));
+        let it = judged(Outcome::Sent { ids: Vec::new(), rest }, 1000);
+        assert_eq!((it.ending, it.rest, it.again_after), (Ending::Sent { ids: Vec::new() }, rest, None));
+        let it = judged(Outcome::Partly { progress: "1".into(), after: Duration::ZERO, rest }, 1000);
+        assert_eq!((it.attempts, it.rest, it.again_after), (0, rest, rest));
+        assert!(matches!(it.ending, Ending::Retry { not_before: 8000, pause_lane: Some(8000), .. }));
     }
 
     #[test]

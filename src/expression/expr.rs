@@ -66,6 +66,14 @@ impl Expr {
         }
     }
 
+    /// The name of the helper whose result it is.
+    pub(super) fn helper(&self) -> Option<&'static str> {
+        match self {
+            Self::Call(call) => Some(call.helper.name),
+            _ => None,
+        }
+    }
+
     /// `a.b.c` where the expression is the path to a scope's member: what `sign: true` and lints look for.
     pub fn as_scope_path(&self) -> Option<(Scope, &[SmolStr])> {
         match self {

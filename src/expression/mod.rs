@@ -3,6 +3,7 @@
 //! This module knows no YAML and no HTTP: an expression is compiled from text that somebody else found, and
 //! a problem names the range of that text.
 
+mod address;
 mod call;
 mod condition;
 mod expr;

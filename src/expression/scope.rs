@@ -67,6 +67,8 @@ scopes! {
     Response "response" Some(&["status", "headers", "text"]);
     /// The event that a rule made, for its `ack`.
     Event "event" Some(&["id", "type", "contact"]);
+    /// The request that is about to be signed.
+    Out "out" Some(&["method", "url", "path", "query", "body"]);
     /// What a call is given.
     Arg "arg" None;
 }

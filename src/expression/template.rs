@@ -28,6 +28,8 @@ pub enum Template {
     Expression(Expr),
     /// A text with expressions in it.
     Text(Text),
+    /// A URL with expressions in it, each of which is encoded for its place.
+    Address(Text),
     /// A map; keys may be made too.
     Map(Box<[(Key, Template)]>),
     /// A list.
@@ -124,6 +126,7 @@ impl Template {
             }
             Self::Expression(expr) => expr.eval(env),
             Self::Text(text) => text.eval(env),
+            Self::Address(text) => text.eval_address(env),
             Self::Map(members) => {
                 let mut made = Vec::with_capacity(members.len());
                 for (key, template) in members {
@@ -241,6 +244,35 @@ impl Template {
         let text = value.to_text();
         env.spend_text(&text)?;
         Ok(Some(text))
+    }
+
+    /// The same as a URL: what stands between braces in its texts is encoded for its place.
+    #[must_use]
+    pub fn into_address(self) -> Self {
+        let each = |templates: Box<[Self]>| templates.into_iter().map(Self::into_address).collect();
+        match self {
+            Self::Text(text) => Self::Address(text),
+            Self::List(items) => Self::List(each(items)),
+            Self::First(choices) => Self::First(each(choices)),
+            Self::If(choice) => Self::If(Box::new(Choice {
+                then: choice.then.into_address(),
+                otherwise: choice.otherwise.into_address(),
+                ..*choice
+            })),
+            Self::Switch(switch) => Self::Switch(Box::new(Switch {
+                cases: switch
+                    .cases
+                    .into_iter()
+                    .map(|(pattern, case)| (pattern, case.into_address()))
+                    .collect(),
+                otherwise: switch.otherwise.into_address(),
+                ..*switch
+            })),
+            Self::Each(each) => Self::Each(Box::new(Each { body: each.body.into_address(), ..*each })),
+            Self::Flat(list) => Self::Flat(Box::new(list.into_address())),
+            Self::Keep(inner) => Self::Keep(Box::new(inner.into_address())),
+            other => other,
+        }
     }
 
     /// The constant that it is.

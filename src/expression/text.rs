@@ -1,5 +1,6 @@
 //! A text with expressions in it: what a Handlebars template is once it is compiled.
 
+use super::address;
 use super::expr::Expr;
 use super::scope::{Env, Failure, MOST_TEXT, Scope, Turn};
 use super::value::Value;
@@ -63,10 +64,24 @@ impl Text {
         })
     }
 
+    /// The same as a URL: each value is percent-encoded for its place, as [`address`] says.
+    pub fn eval_address(&self, env: &mut Env<'_>) -> Result<Value, Failure> {
+        let mut out = Out { address: true, ..Out::default() };
+        self.render(env, &mut out)?;
+        Ok(String::from_utf8(out.bytes)
+            .map_or_else(|error| Value::Bytes(error.into_bytes().into()), Value::from))
+    }
+
     fn render(&self, env: &mut Env<'_>, out: &mut Out) -> Result<(), Failure> {
         for piece in &self.0 {
             match piece {
                 Piece::Raw(text) => out.put(text.as_bytes())?,
+                Piece::Put(expr) if out.address => {
+                    let bytes = expr.eval(env)?.to_bytes();
+                    let encoded = expr.helper() == Some("url_encode");
+                    let put = if encoded { bytes } else { address::encode(&out.bytes, bytes) };
+                    out.put(&put)?;
+                }
                 Piece::Put(expr) => match expr.eval(env)? {
                     Value::Text(text) => out.put(text.as_bytes())?,
                     Value::Bytes(bytes) => {
@@ -113,6 +128,8 @@ impl Text {
 struct Out {
     bytes: Vec<u8>,
     binary: bool,
+    /// Whether a URL is made.
+    address: bool,
 }
 
 impl Out {

@@ -207,7 +207,8 @@ fn lane_settings(channels: &Channels, lane: &Lane) -> Option<LaneSettings> {
                 give_up_after: channel.retry.give_up_after,
             },
             post,
-            time_limit: channel.limits.timeout + Duration::from_secs(15),
+            time_limit: crate::call::longest(channel.limits.timeout, channel.limits.media)
+                + Duration::from_secs(15),
             ..LaneSettings::default()
         },
     };

@@ -8,7 +8,7 @@ use smol_str::SmolStr;
 
 use super::Channels;
 use super::media::Media;
-use crate::call::{self, Outgoing, Response, Shown, Transport, TransportError, retry_after};
+use crate::call::{self, Outgoing, Payload, Response, Shown, Transport, TransportError, retry_after};
 use crate::delivery::{Carrier, Outcome};
 use crate::load::ChannelSettings;
 use crate::message::{Event, Fault};
@@ -52,7 +52,7 @@ impl ToPlatform {
         }
         let request = match request(channel, &event) {
             Ok(Some(request)) => request,
-            Ok(None) => return Outcome::Sent { ids: Vec::new() },
+            Ok(None) => return Outcome::Sent { ids: Vec::new(), rest: None },
             Err(fault) => return Outcome::Failed { fault },
         };
         match call::send(&*self.transport, &request).await {
@@ -72,7 +72,7 @@ impl Carrier for ToPlatform {
 fn judge(channel: &str, response: &Response, now: Millis) -> Outcome {
     let status = response.status;
     if (200..300).contains(&status) {
-        return Outcome::Sent { ids: Vec::new() };
+        return Outcome::Sent { ids: Vec::new(), rest: None };
     }
     let body = String::from_utf8_lossy(&response.body);
     let reason: String = body.trim().chars().take(LONGEST_REASON).collect();
@@ -122,7 +122,7 @@ fn request(channel: &ChannelSettings, event: &Event) -> Result<Option<Outgoing>,
             (SmolStr::new_static("authorization"), channel.token.bearer()),
             (SmolStr::new_static("content-type"), "application/json".into()),
         ],
-        body: Some(json.into()),
+        body: Payload::Bytes(json.into()),
         shown: Shown::Nothing,
         timeout: TIMEOUT,
     }))

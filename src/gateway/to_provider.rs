@@ -71,7 +71,10 @@ impl ToProvider {
         }
         // Steps that do not apply are passed over here; the next request, if there is one, waits for its turn.
         match sending.step() {
-            Next::Request(_) | Next::Wait(_) => partly(&sending.progress(), Duration::ZERO),
+            Next::Request(_) | Next::Wait(_) => {
+                let rest = sending.rest().map(Duration::from_millis);
+                partly(&sending.progress(), Duration::ZERO, rest)
+            }
             Next::Done(outcome) => ended(outcome, &sending.progress(), &channel.channel),
         }
     }
@@ -84,9 +87,9 @@ impl Carrier for ToProvider {
 }
 
 /// Something is done, and something is left.
-fn partly(progress: &Progress, after: Duration) -> Outcome {
+fn partly(progress: &Progress, after: Duration, rest: Option<Duration>) -> Outcome {
     match serde_json::to_string(progress) {
-        Ok(progress) => Outcome::Partly { progress, after },
+        Ok(progress) => Outcome::Partly { progress, after, rest },
         Err(error) => failed("mapping", format!("what is done can't be kept: {error}")),
     }
 }
@@ -100,8 +103,8 @@ fn ended(outcome: pipeline::Outcome, progress: &Progress, channel: &Channel) -> 
     let clean = |fault: Fault| Fault { message: channel.redact(&fault.message).into_owned(), ..fault };
     let kept = (*progress != Progress::default()).then(|| serde_json::to_string(progress).ok()).flatten();
     match outcome {
-        pipeline::Outcome::Later { after } => partly(progress, Duration::from_millis(after)),
-        pipeline::Outcome::Sent { ids } => Outcome::Sent { ids },
+        pipeline::Outcome::Sent { ids, rest } => Outcome::Sent { ids, rest: rest.map(Duration::from_millis) },
+        pipeline::Outcome::Later { after } => partly(progress, Duration::from_millis(after), None),
         pipeline::Outcome::Retry { fault, after } => {
             Outcome::Retry { after: after.map(Duration::from_millis), fault: clean(fault), progress: kept }
         }

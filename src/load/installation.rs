@@ -427,7 +427,7 @@ impl Reader<'_> {
             token: Token::new(token?),
             platform_rate: rate.map_or(Limits::default().rate, compile::rate),
             statuses,
-            limits: compile::limits(channel.limits.as_ref(), plan.limits),
+            limits: compile::channel_limits(channel.limits.as_ref(), plan.limits),
             retry: compile::retry(channel.retry.as_ref(), plan.retry),
         })
     }

@@ -116,6 +116,7 @@ pub(super) struct Calling<'p, 'w> {
     claims: Vec<(String, Claim)>,
     /// The surroundings of the request that was handed out.
     under_way: Option<Env<'w>>,
+    rest: Option<u64>,
     timeout: std::time::Duration,
     made: usize,
 }
@@ -142,6 +143,7 @@ impl<'p, 'w> Calling<'p, 'w> {
             cached: BTreeMap::new(),
             claims: Vec::new(),
             under_way: None,
+            rest: None,
             timeout,
             made: 0,
         }
@@ -258,6 +260,11 @@ impl<'p, 'w> Calling<'p, 'w> {
         }
     }
 
+    /// How long nobody should send, in milliseconds, by the latest response.
+    pub(super) fn rest(&self) -> Option<u64> {
+        self.rest
+    }
+
     /// What follows from a response, for a call's request as for a message's.
     pub(super) fn follow(
         &mut self,
@@ -269,13 +276,17 @@ impl<'p, 'w> Calling<'p, 'w> {
         let used = std::mem::take(&mut env.answers.used);
         let status = answer.as_ref().map_or(0, |response| response.status);
         let (mut meaning, value) = interpret(&exchange.response, answer, env);
+        self.rest = match &meaning {
+            Meaning::Success { rest, .. } => *rest,
+            _ => None,
+        };
         if let Meaning::Fail { fault } = &meaning
             && used.iter().any(|key| self.is_stale(key, status, env))
         {
             meaning = Meaning::Reauth { fault: fault.clone() };
         }
         match meaning {
-            Meaning::Success { ids } => match &exchange.repeat {
+            Meaning::Success { ids, .. } => match &exchange.repeat {
                 None => Followed::Done(value, ids),
                 Some(repeat) => match repeat.until.holds(env) {
                     Ok(true) => Followed::Done(value, ids),

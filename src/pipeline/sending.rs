@@ -44,6 +44,8 @@ pub enum Outcome {
     Sent {
         /// The ids.
         ids: Vec<Vec<String>>,
+        /// How long nobody should send, in milliseconds, where the provider says.
+        rest: Option<u64>,
     },
     /// It failed for now.
     Retry {
@@ -102,7 +104,9 @@ impl Outcome {
     /// The shortest wait, in milliseconds.
     pub fn after(&self) -> Option<u64> {
         match self {
-            Self::Retry { after, .. } | Self::Throttled { after, .. } => *after,
+            Self::Retry { after, .. } | Self::Throttled { after, .. } | Self::Sent { rest: after, .. } => {
+                *after
+            }
             Self::Later { after } => Some(*after),
             _ => None,
         }
@@ -198,6 +202,11 @@ impl<'p, 'w> Sending<'p, 'w> {
         Progress { calls: self.calling.progress().clone(), ..self.progress.clone() }
     }
 
+    /// How long nobody should send, in milliseconds, by the latest response.
+    pub fn rest(&self) -> Option<u64> {
+        self.calling.rest()
+    }
+
     /// What is to be done next.
     pub fn step(&mut self) -> Next {
         if let Some(outcome) = &self.outcome {
@@ -217,7 +226,9 @@ impl<'p, 'w> Sending<'p, 'w> {
                     let message = "nothing of this message can be sent to the provider".to_string();
                     return self.end(Outcome::Failed { fault: Fault { code: "nothing".into(), message } });
                 }
-                Ok(Prepared::End) => return self.end(Outcome::Sent { ids: self.progress.ids.clone() }),
+                Ok(Prepared::End) => {
+                    return self.end(Outcome::Sent { ids: self.progress.ids.clone(), rest: self.rest() });
+                }
                 Err(Unprepared::Ended(outcome)) => return self.end(outcome),
                 Err(Unprepared::Failed(failure)) => match self.env.answers.wanted.take() {
                     Some(wanted) => {

@@ -11,6 +11,7 @@ mod network;
 mod parts;
 mod proof;
 mod receive;
+mod request;
 mod send;
 mod words;
 
@@ -29,6 +30,7 @@ pub use network::Network;
 pub use parts::*;
 pub use proof::*;
 pub use receive::*;
+pub use request::*;
 pub use send::*;
 pub use words::*;
 
@@ -154,6 +156,8 @@ pub struct Limits {
     pub in_flight: usize,
     /// How long a response may take.
     pub timeout: Duration,
+    /// The largest file that the body of a request may hold, in bytes.
+    pub media: u64,
 }
 
 impl Default for Limits {
@@ -163,6 +167,7 @@ impl Default for Limits {
             per_contact: Rate::Unlimited,
             in_flight: 32,
             timeout: Duration::from_secs(30),
+            media: 100_000_000,
         }
     }
 }

@@ -1,9 +1,11 @@
 //! What will run when a message is sent.
 
+use std::sync::Arc;
+
 use smol_str::SmolStr;
 
 use super::parts::Parts;
-use super::words::{Decode, Meaning};
+use super::words::{Decode, Meaning, ResetUnit};
 use super::{Exchange, Lets};
 use crate::expression::{Condition, Template};
 
@@ -46,58 +48,6 @@ pub enum StepEach {
     List(Template, usize),
 }
 
-/// An HTTP request.
-#[derive(Debug)]
-pub struct Request {
-    /// What relative URLs are relative to.
-    pub base: Option<Template>,
-    /// The method; none is POST with a body, else GET.
-    pub method: Option<Template>,
-    /// The URL, or the list of those that are tried in turn.
-    pub url: Template,
-    /// Maps of query parameters, later ones over earlier ones.
-    pub query: Vec<Template>,
-    /// Headers, later ones over earlier ones.
-    pub headers: Vec<(SmolStr, Template)>,
-    /// How it proves who sends it.
-    pub auth: Auth,
-    /// The body.
-    pub body: Body,
-}
-
-/// How a request proves who sends it.
-#[derive(Debug)]
-pub enum Auth {
-    /// It does not.
-    None,
-    /// HTTP Basic.
-    Basic(Template, Template),
-    /// A token in the `Authorization` header.
-    Bearer(Template),
-    /// Headers.
-    Header(Vec<(SmolStr, Template)>),
-    /// Query parameters.
-    Query(Template),
-}
-
-/// The body of a request.
-#[derive(Debug)]
-pub enum Body {
-    /// None.
-    None,
-    /// JSON.
-    Json(Template),
-    /// A form.
-    Form(Template),
-    /// Anything.
-    Raw {
-        /// The Content-Type.
-        content_type: Option<Template>,
-        /// Text or bytes.
-        content: Template,
-    },
-}
-
 /// What a response means.
 #[derive(Debug, Default)]
 pub struct Response {
@@ -115,6 +65,19 @@ pub struct Response {
     pub error_code: Option<Template>,
     /// The provider's error message.
     pub error_message: Option<Template>,
+    /// Which headers say how many requests remain.
+    pub quota: Option<Arc<Quota>>,
+}
+
+/// The headers that say how many requests remain, and until when. Names in lower case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// How many remain.
+    pub remaining: SmolStr,
+    /// When there are more again.
+    pub reset: SmolStr,
+    /// What `reset` counts.
+    pub unit: ResetUnit,
 }
 
 /// A class of responses.

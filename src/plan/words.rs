@@ -207,6 +207,16 @@ words! {
         First = "first",
     }
 
+    /// What a header that tells of a reset counts.
+    ResetUnit {
+        /// Seconds to wait.
+        Seconds = "seconds",
+        /// Seconds since 1970, when the wait is over.
+        Epoch = "epoch",
+        /// Milliseconds to wait.
+        Ms = "ms",
+    }
+
     /// What a response means.
     Meaning {
         /// Slow down: the whole lane waits.

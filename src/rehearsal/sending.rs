@@ -6,7 +6,9 @@ use bytes::Bytes;
 use smol_str::SmolStr;
 
 use super::stage::Stage;
-use crate::call::{self, Outgoing, Response, Scripted, ScriptedAnswer, Shown, Transport};
+use crate::call::{
+    self, File, Outgoing, Part, PartContent, Payload, Response, Scripted, ScriptedAnswer, Shown, Transport,
+};
 use crate::expression::{Map, Value};
 use crate::message::{Contact, Content, Event, EventKind, Fault, IdOwner, Outbound, Status};
 use crate::pipeline::{Next, Outcome, Progress};
@@ -72,7 +74,7 @@ fn broken(stage: &Stage<'_>, message: &Outbound, reason: String) -> Value {
 
 fn result(stage: &Stage<'_>, message: &Outbound, requests: &[Outgoing], outcome: &Outcome) -> Value {
     let ids = match outcome {
-        Outcome::Sent { ids } => ids.concat().into_iter().map(Value::from).collect(),
+        Outcome::Sent { ids, .. } => ids.concat().into_iter().map(Value::from).collect(),
         _ => Vec::new(),
     };
     let error = outcome.fault().map(|fault| {
@@ -124,7 +126,8 @@ pub(super) fn request_json(request: &Outgoing) -> Value {
     json.insert("url", Value::text(bare));
     json.insert("query", grouped(&query));
     json.insert("headers", Value::map(headers));
-    match request.body.as_ref().map(|body| std::str::from_utf8(body).map_err(|_| body)) {
+    let bytes = request.body.bytes().filter(|_| !matches!(request.body, Payload::Nothing));
+    match bytes.as_ref().map(|body| std::str::from_utf8(body).map_err(|_| body)) {
         None => json.insert("body", Value::Null),
         Some(Ok(text)) => json.insert("body", Value::text(text)),
         Some(Err(bytes)) => {
@@ -132,10 +135,42 @@ pub(super) fn request_json(request: &Outgoing) -> Value {
             json.insert("body_base64", Value::from(STANDARD.encode(bytes)));
         }
     }
+    match &request.body {
+        Payload::File(file) => json.insert("file", file_json(file)),
+        Payload::Multipart { parts, .. } => {
+            json.insert("multipart", Value::list(parts.iter().map(part_json).collect()));
+        }
+        Payload::Nothing | Payload::Bytes(_) => {}
+    }
     match &request.shown {
         Shown::Nothing => {}
         Shown::Json(value) => json.insert("json", value.clone()),
         Shown::Form(fields) => json.insert("form", grouped(fields)),
+    }
+    Value::Map(json.into())
+}
+
+/// A file that a body holds: it is not fetched.
+fn file_json(file: &File) -> Value {
+    Value::map([("url", Value::text(&file.url))])
+}
+
+fn part_json(part: &Part) -> Value {
+    let (key, content) = match &part.content {
+        PartContent::File(file) => ("file", file_json(file)),
+        PartContent::Bytes(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => ("value", Value::text(text)),
+            Err(_) => ("value_base64", Value::from(STANDARD.encode(bytes))),
+        },
+    };
+    let mut json = Map::new();
+    json.insert("name", Value::Text(part.name.clone()));
+    json.insert(key, content);
+    let optional = [("filename", &part.filename), ("type", &part.content_type)];
+    for (key, text) in optional {
+        if let Some(text) = text {
+            json.insert(key, Value::Text(text.clone()));
+        }
     }
     Value::Map(json.into())
 }

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use super::mapping::Auth;
-use super::read::{Duration, FromNode, Map, Raw, Size, record, word};
+use super::read::{Duration, FromNode, Raw, Size, record, word};
+use super::request::{Auth, AuthChoice};
 use crate::diagnostic::{Diagnostics, Span};
 use crate::yaml::Node;
 
@@ -21,7 +21,7 @@ record! {
         /// Query parameters of a download.
         query: Option<Raw>,
         /// Headers of a download.
-        headers: Map<Raw>,
+        headers: Option<Raw>,
         /// The largest file, such as `25MB`; what the installation allows unless given.
         max: Option<Size>,
         /// How long the URL is good, at least 10m; what the installation says unless given.
@@ -35,7 +35,7 @@ pub enum FetchAuth {
     /// As other requests do: `http.auth`.
     Inherit,
     /// In its own way.
-    By(Box<Auth>),
+    By(AuthChoice),
 }
 
 impl FromNode for FetchAuth {
@@ -43,7 +43,7 @@ impl FromNode for FetchAuth {
         if node.as_text().is_some() {
             return word(node, "a kind of `auth`", &["inherit"], out).map(|_| Self::Inherit);
         }
-        Auth::from_node(node, out).map(|auth| Self::By(Box::new(auth)))
+        Auth::from_node(node, out).map(|auth| Self::By(AuthChoice::By(Box::new(auth))))
     }
 
     fn stand_in(_: Span) -> Self {

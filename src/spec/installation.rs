@@ -1,6 +1,6 @@
 //! What `patchcord.yaml` says: this installation, its channels, its secrets.
 
-use super::mapping::{Limits, Retry};
+use super::mapping::Retry;
 use super::read::{Count, Duration, Flag, Map, Rate, Raw, Size, record};
 use crate::plan::ContactIdKind;
 use crate::yaml::Text;
@@ -76,9 +76,21 @@ record! {
         /// The country that phone numbers without one belong to, ISO 3166-1 alpha-2.
         country: Option<Text>,
         /// Instead of the mapping's.
-        limits: Option<Limits>,
+        limits: Option<ChannelLimits>,
         /// Instead of the mapping's.
         retry: Option<Retry>,
+    }
+
+    /// How fast requests to the provider may be in this channel.
+    "`limits`" ChannelLimits {
+        /// In all.
+        rate: Option<Rate>,
+        /// To each contact.
+        per_contact: Option<Rate>,
+        /// How many may be under way at once.
+        in_flight: Option<Count>,
+        /// How long a response may take.
+        timeout: Option<Duration>,
     }
 
     /// A Custom Channel of the platform, as its dialog shows it.

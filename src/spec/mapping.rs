@@ -1,10 +1,11 @@
 //! What a mapping file says.
 
 use super::fetch::Fetch;
-use super::read::{Count, Decoding, Docs, Duration, Flag, Map, Rate, Raw, choice, record};
+use super::read::{Count, Decoding, Docs, Duration, Flag, Map, Rate, Raw, Size, choice, record};
+use super::request::{AuthChoice, Request, Sign};
 use crate::plan::{
     Algorithm, AttachmentMode, Carrier, Cipher, ConfigType, ContactIdKind, Decode, Emit, Encoding,
-    JwtAlgorithm, Meaning, MediaKind, Mode, Order, Overflow, Unit,
+    JwtAlgorithm, Meaning, MediaKind, Mode, Order, Overflow, ResetUnit, Unit,
 };
 use crate::yaml::Text;
 
@@ -71,26 +72,16 @@ record! {
 
     /// Defaults for every request of the mapping.
     "`http`" Http {
-        /// What relative URLs are relative to; ends in a slash.
+        /// What relative URLs are relative to; ends in a slash. Values in it are encoded as those of `url`.
         base: Option<Raw>,
         /// How requests prove who sends them.
-        auth: Option<Auth>,
+        auth: Option<AuthChoice>,
         /// Headers of every request.
-        headers: Map<Raw>,
+        headers: Option<Raw>,
         /// Query parameters of every request.
-        query: Map<Raw>,
-    }
-
-    /// How a request proves who sends it: exactly one of these.
-    "`auth`" Auth {
-        /// HTTP Basic: user name and password.
-        basic: Option<Vec<Raw>>,
-        /// A token in the `Authorization` header.
-        bearer: Option<Raw>,
-        /// Headers of the provider's own.
-        header: Option<Map<Raw>>,
-        /// Query parameters.
-        query: Option<Map<Raw>>,
+        query: Option<Raw>,
+        /// What is added to every request once everything else is there.
+        sign: Option<Sign>,
     }
 
     /// One proof that a webhook comes from the provider: exactly one of `equal`, `signature`, `jwt`, `basic`, `ip` and `any`.
@@ -405,34 +396,6 @@ record! {
         repeat: Option<Repeat>,
     }
 
-    /// An HTTP request.
-    "`request`" Request {
-        /// The method; POST with a body, else GET.
-        method: Option<Raw>,
-        /// The URL, relative to `http.base`; a list is tried in turn.
-        url: Raw,
-        /// Query parameters; a list repeats the name.
-        query: Option<Raw>,
-        /// Headers.
-        headers: Map<Raw>,
-        /// How it proves who sends it, instead of `http.auth`.
-        auth: Option<Auth>,
-        /// The body as JSON.
-        json: Option<Raw>,
-        /// The body as a form; a list repeats the name.
-        form: Option<Raw>,
-        /// The body as `{type, text}`.
-        body: Option<BodySpec>,
-    }
-
-    /// A body of any kind.
-    "`body`" BodySpec {
-        /// The Content-Type.
-        r#type: Option<Raw>,
-        /// The text, or bytes.
-        text: Raw,
-    }
-
     /// What a response means.
     "`response`" Response {
         /// How the body is read; by its Content-Type unless given.
@@ -549,6 +512,20 @@ record! {
         in_flight: Option<Count>,
         /// How long a response may take; 30s unless given.
         timeout: Option<Duration>,
+        /// The largest file that the body of a request may hold, such as `100MB`, which it is unless given.
+        media: Option<Size>,
+        /// The headers of a response that say how many requests remain: when none does, all wait for the reset.
+        from_headers: Option<FromHeaders>,
+    }
+
+    /// The headers of a response that say how many requests remain.
+    "`from_headers`" FromHeaders {
+        /// The header with the number of requests that remain.
+        remaining: Text,
+        /// The header that says when there are more again.
+        reset: Text,
+        /// What `reset` counts; seconds to wait unless given.
+        unit: Option<ResetUnit>,
     }
 
     /// What happens when a request fails for now.
@@ -581,4 +558,5 @@ choice! {
     "a mode" Mode;
     "a part" Carrier;
     "a meaning" Meaning;
+    "a unit" ResetUnit;
 }

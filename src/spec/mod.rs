@@ -10,14 +10,16 @@ mod installation;
 mod mapping;
 mod overlay;
 mod read;
+mod request;
 mod schema;
 mod test;
 
 pub use fetch::{Fetch, FetchAuth};
-pub use installation::{Channel, Installation, Media, Network, Platform, Server};
+pub use installation::{Channel, ChannelLimits, Installation, Media, Network, Platform, Server};
 pub use mapping::*;
 pub use overlay::with_overlays;
 pub(crate) use read::unknown_keys;
 pub use read::{Count, Docs, Duration, Flag, FromNode, Map, Rate, Raw, Shape, Size};
+pub use request::{Auth, AuthChoice, BodySpec, FileSpec, OAuth1, PartSpec, Request, SigV4, Sign};
 pub use schema::{FileKind, schema};
 pub use test::{Answer as ScriptedAnswer, Expect, MappingTests, Receive, SendCase, TestCase, TestChannel};

@@ -129,9 +129,9 @@ impl<'n> Members<'n> {
     }
 }
 
-/// A doc comment as the end of a sentence.
+/// The first sentence of a doc comment, as the end of a sentence.
 fn lower_first(about: &str) -> String {
-    let about = about.trim().trim_end_matches('.');
+    let about = about.trim().split(". ").next().unwrap_or_default().trim_end_matches('.');
     let mut chars = about.chars();
     let first = chars.next();
     if chars.clone().next().is_some_and(char::is_uppercase) {
@@ -413,11 +413,11 @@ leaf_schema! {
     Count, "Count", {"type": "integer", "minimum": 0};
     Duration, "Duration", {"type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$"};
     Rate, "Rate", {"type": "string", "pattern": "^([0-9]+/([0-9]+)?(s|m|h)|unlimited)$"};
-    Size, "Size", {"type": ["string", "integer"], "pattern": "^[0-9]+(B|KB|MB|GB)$"};
     Decoding, "Decoding", {"anyOf": [
         {"enum": ["json", "form", "xml", "multipart", "text", "none"]},
         {"type": ["string", "object", "array"]},
     ]};
+    Size, "Size", {"type": ["string", "integer"], "pattern": "^[0-9]+(B|KB|MB|GB)$"};
     Docs, "Docs", {"type": ["string", "array"], "items": {"type": "string"}};
 }
 

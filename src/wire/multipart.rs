@@ -202,30 +202,37 @@ impl Boundary {
     pub fn content_type(&self) -> String {
         format!("multipart/form-data; boundary={}", self.0)
     }
+
+    /// What stands before the content of a part; a line break follows the content.
+    pub fn head(&self, name: &str, file_name: Option<&str>, content_type: Option<&str>) -> String {
+        let mut head = format!("--{}\r\nContent-Disposition: form-data; name=\"{}\"", self.0, quoted(name));
+        if let Some(name) = file_name {
+            head.push_str(&format!("; filename=\"{}\"", quoted(name)));
+        }
+        let content_type = content_type.filter(|text| is_header_value(text));
+        if let Some(content_type) = content_type.or(file_name.map(|_| "application/octet-stream")) {
+            head.push_str(&format!("\r\nContent-Type: {content_type}"));
+        }
+        head.push_str("\r\n\r\n");
+        head
+    }
+
+    /// What stands behind the last part.
+    pub fn end(&self) -> String {
+        format!("--{}--\r\n", self.0)
+    }
 }
 
 /// A body of these parts.
 pub fn write(parts: &[Part], boundary: &Boundary) -> Bytes {
     let mut body = Vec::with_capacity(parts.iter().map(|part| part.content.len() + 200).sum());
     for part in parts {
-        body.extend_from_slice(format!("--{}\r\n", boundary.0).as_bytes());
-        body.extend_from_slice(
-            format!("Content-Disposition: form-data; name=\"{}\"", quoted(&part.name)).as_bytes(),
-        );
-        if let Some(name) = &part.file_name {
-            body.extend_from_slice(format!("; filename=\"{}\"", quoted(name)).as_bytes());
-        }
-        body.extend_from_slice(b"\r\n");
-        let content_type = part.content_type.as_deref().filter(|text| is_header_value(text));
-        let content_type = content_type.or(part.file_name.as_ref().map(|_| "application/octet-stream"));
-        if let Some(content_type) = content_type {
-            body.extend_from_slice(format!("Content-Type: {content_type}\r\n").as_bytes());
-        }
-        body.extend_from_slice(b"\r\n");
+        let head = boundary.head(&part.name, part.file_name.as_deref(), part.content_type.as_deref());
+        body.extend_from_slice(head.as_bytes());
         body.extend_from_slice(&part.content);
         body.extend_from_slice(b"\r\n");
     }
-    body.extend_from_slice(format!("--{}--\r\n", boundary.0).as_bytes());
+    body.extend_from_slice(boundary.end().as_bytes());
     body.into()
 }
 

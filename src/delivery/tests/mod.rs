@@ -238,7 +238,7 @@ impl Rig {
 }
 
 fn sent() -> Outcome {
-    Outcome::Sent { ids: Vec::new() }
+    Outcome::Sent { ids: Vec::new(), rest: None }
 }
 
 fn retry() -> Outcome {

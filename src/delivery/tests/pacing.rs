@@ -114,7 +114,7 @@ async fn every_request_of_a_message_has_a_place_of_its_own_in_the_rate() {
             if n % 3 == 2 {
                 sent()
             } else {
-                Outcome::Partly { progress: format!("{n}"), after: Duration::ZERO }
+                Outcome::Partly { progress: format!("{n}"), after: Duration::ZERO, rest: None }
             },
         )
     });
@@ -126,5 +126,21 @@ async fn every_request_of_a_message_has_a_place_of_its_own_in_the_rate() {
     let starts: Vec<Instant> = seen.iter().map(|it| it.start).collect();
     assert!(most_in_any_window(starts.clone(), ms(1000)) <= 20);
     assert!(starts[59] - starts[0] < ms(3100), "the rate is used");
+    rig.stop(ms(100)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_rests_when_a_message_took_the_last_request_that_remained() {
+    let carrier = Script::new(|_, n| match n {
+        4 => (ms(10), Outcome::Sent { ids: Vec::new(), rest: Some(ms(30_000)) }),
+        _ => (ms(10), sent()),
+    });
+    let rig = Rig::start(&LaneSettings::default(), &carrier);
+    rig.accept(spread(10)).await;
+    rig.until_done().await;
+    let seen = carrier.seen();
+    assert_eq!(seen.len(), 10, "what was taken is not sent again");
+    assert!(seen[5].start - seen[4].start >= ms(30_010), "{seen:#?}");
+    assert!(seen[9].start - seen[5].start < ms(1000), "{seen:#?}");
     rig.stop(ms(100)).await;
 }

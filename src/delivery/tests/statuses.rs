@@ -29,8 +29,9 @@ fn told(carrier: &Script) -> Vec<String> {
 #[tokio::test(start_paused = true)]
 async fn a_status_that_overtakes_the_answer_waits_and_parts_are_folded() {
     let ids = vec![vec!["p1".to_owned(), "name of p1".to_owned()], vec!["p2".to_owned()]];
-    let carrier =
-        Script::new(move |_, n| (ms(500), Outcome::Sent { ids: if n == 0 { ids.clone() } else { vec![] } }));
+    let carrier = Script::new(move |_, n| {
+        (ms(500), Outcome::Sent { ids: if n == 0 { ids.clone() } else { vec![] }, rest: None })
+    });
     let rig = Rig::start(&unlimited(), &carrier);
     rig.accept([("a", "1".to_owned())]).await;
     tokio::time::sleep(ms(100)).await;

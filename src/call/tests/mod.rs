@@ -1,0 +1,4 @@
+//! Requests over real connections: a server with files, and a provider that takes them.
+
+mod servers;
+mod upload;
