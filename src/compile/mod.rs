@@ -5,6 +5,7 @@
 
 mod call;
 mod condition;
+mod fetch;
 mod lets;
 mod parts;
 mod remember;
@@ -141,6 +142,7 @@ impl<'o> Compiler<'o> {
         let calls = self.calls(spec);
         let webhooks = self.webhooks(spec);
         let send = spec.send.as_ref().and_then(|send| self.send(spec, send));
+        let fetch = self.fetch(spec);
         Plan {
             name: spec.name.value.clone(),
             title: spec
@@ -155,6 +157,7 @@ impl<'o> Compiler<'o> {
             reads_store: self.memory.read.is_read(),
             webhooks,
             send,
+            fetch,
             branches: std::mem::take(&mut self.branches),
             limits: mapping_limits(spec.limits.as_ref()),
             retry: retry(spec.retry.as_ref(), Retry::default()),

@@ -4,6 +4,7 @@
 //! in the store before it says so.
 
 mod deferred;
+mod media;
 mod message;
 mod parcel;
 mod to_platform;
@@ -32,6 +33,7 @@ use crate::plan::{self, Channel};
 use crate::store::{self, Direction, Lane, Retention, StatusSet, Store, StoreError};
 use crate::world::{Millis, World};
 
+pub use media::Unserved;
 pub use message::{MessageAnswer, Refused};
 pub use webhook::{Called, WebhookAnswer};
 
@@ -100,6 +102,8 @@ pub struct Gateway {
     store: Arc<dyn Store>,
     engine: Engine,
     calls: Arc<CallCache>,
+    transport: Arc<dyn Transport>,
+    media: Arc<media::Media>,
     world: World,
     public_url: String,
     stop: watch::Sender<bool>,
@@ -125,6 +129,8 @@ impl Gateway {
         let store =
             store::open(&settings.store, &store::Options { retention, ..store::Options::default() }, feed)?;
         let public_url = settings.public_url.clone();
+        let media = media::Media::new(&settings.media, &public_url, store.clone(), world.clone());
+        let media = Arc::new(media);
         let channels = Arc::new(Channels::new(settings));
         let calls = Arc::new(CallCache::default());
         let carrier = ByDirection {
@@ -133,12 +139,13 @@ impl Gateway {
                 store.clone(),
                 transport.clone(),
                 calls.clone(),
+                media.clone(),
                 world.clone(),
             )),
             outbound: Arc::new(to_provider::ToProvider::new(
                 channels.clone(),
                 store.clone(),
-                transport,
+                transport.clone(),
                 calls.clone(),
                 world.clone(),
             )),
@@ -153,7 +160,7 @@ impl Gateway {
         });
         let (stop, stopped) = watch::channel(false);
         let purging = Mutex::new(Some(tokio::spawn(keep_house(store.clone(), world.clone(), stopped))));
-        Ok(Self { channels, store, engine, calls, world, public_url, stop, purging })
+        Ok(Self { channels, store, engine, calls, transport, media, world, public_url, stop, purging })
     }
 
     /// The store.

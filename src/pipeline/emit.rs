@@ -8,9 +8,11 @@ use smol_str::SmolStr;
 use super::answer::{Reply, answer};
 use super::receive::{Routed, Terms};
 use super::remember::remember;
-use crate::expression::{Env, Failure, Scope, Template, Turn, Value};
+use crate::expression::{Env, Failure, Later, Scope, Template, Turn, Value};
 use crate::memory::Remember;
-use crate::message::{Attachment, Contact, Content, Event, EventKind, Fault, Location, Media, Piece, Status};
+use crate::message::{
+    Attachment, Contact, Content, Event, EventKind, Fault, Location, Media, Piece, Source, Status,
+};
 use crate::plan::{Collect, ContactMember, Emission, Memos, Rule};
 use crate::world::Millis;
 
@@ -307,13 +309,17 @@ fn attachments(template: Option<&Template>, env: &mut Env<'_>) -> Result<Vec<Att
         Value::Null => &[],
         other => std::slice::from_ref(other),
     };
-    Ok(items.iter().filter_map(attachment).collect())
+    Ok(items.iter().filter_map(|item| attachment(item, env)).collect())
 }
 
 /// An attachment; one without a URL is none.
-fn attachment(value: &Value) -> Option<Attachment> {
+fn attachment(value: &Value, env: &Env<'_>) -> Option<Attachment> {
     let member = |name: &str| Some(value.get(name).to_text().to_string()).filter(|text| !text.is_empty());
     let url = member("url")?;
+    let (url, source) = match env.later(&url).cloned() {
+        Some(Later { call, arguments }) => (String::new(), Some(Source::Call { call, arguments })),
+        None => (url, None),
+    };
     let mime = member("mime");
     let media = match member("type").as_deref() {
         Some("image") => Media::Image,
@@ -322,7 +328,7 @@ fn attachment(value: &Value) -> Option<Attachment> {
         Some("file") => Media::File,
         _ => mime.as_deref().map_or_else(|| Media::of_url(&url), Media::of_mime),
     };
-    Some(Attachment { media, url, mime, name: member("name"), caption: member("caption") })
+    Some(Attachment { media, url, source, mime, name: member("name"), caption: member("caption") })
 }
 
 fn location(template: Option<&Template>, env: &mut Env<'_>) -> Result<Option<Location>, Failure> {

@@ -11,6 +11,7 @@ mod calling;
 mod decode;
 mod decrypt;
 mod emit;
+mod fetching;
 mod incoming;
 mod late;
 mod parts;
@@ -23,6 +24,7 @@ mod verify;
 
 pub use answer::Reply;
 pub use calling::CallProgress;
+pub use fetching::{Fetching, NextFetch, wants_credentials};
 pub use incoming::Incoming;
 pub use late::{Late, Making, Origin, Whole};
 pub use receive::{Directory, NoRoute, Received, Route, Routed, Site, Terms, Verdict, find_route, receive};

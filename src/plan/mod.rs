@@ -6,6 +6,7 @@
 mod call;
 mod channel;
 mod decoding;
+mod fetch;
 mod memory;
 mod network;
 mod parts;
@@ -25,6 +26,7 @@ use crate::expression::{Env, Failure, Mark, Template, Value};
 pub use call::*;
 pub use channel::*;
 pub use decoding::*;
+pub use fetch::*;
 pub use memory::*;
 pub use network::Network;
 pub use parts::*;
@@ -57,6 +59,8 @@ pub struct Plan {
     pub webhooks: Vec<Webhook>,
     /// How a message is sent; none for a mapping that only receives.
     pub send: Option<Send>,
+    /// How files are downloaded that the platform can't fetch itself.
+    pub fetch: Fetch,
     /// The branches of its operators that are written, for the coverage of tests.
     pub branches: Vec<Branch>,
     /// How fast.

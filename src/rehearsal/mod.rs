@@ -5,6 +5,7 @@
 mod body;
 mod compare;
 mod coverage;
+mod downloading;
 mod judge;
 mod kept;
 mod receiving;
@@ -16,6 +17,7 @@ mod tests;
 
 pub use compare::{Difference, compare};
 pub use coverage::{Place, coverage};
+pub use downloading::downloads;
 pub use judge::read_tests;
 pub use kept::Kept;
 pub use receiving::{Rehearsed, receive, request_of};

@@ -59,7 +59,7 @@ pub fn receive(
     kept.remember(&received.remember);
     let mut changes = received.remember;
     for routed in &received.events {
-        let event = &match &routed.terms.deferred {
+        let mut event = match &routed.terms.deferred {
             Some(place) => {
                 let origin =
                     Origin { site: site(stage, shared), shared, request, place, known: &routed.event };
@@ -67,6 +67,8 @@ pub fn receive(
             }
             None => routed.event.clone(),
         };
+        stage.link(&mut event);
+        let event = &event;
         events.push(
             serde_json::to_vec(event).ok().and_then(|json| Value::from_json(&json).ok()).unwrap_or_default(),
         );

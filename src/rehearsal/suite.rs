@@ -6,6 +6,7 @@ use smol_str::SmolStr;
 
 use super::body::{body_of, raw_map};
 use super::compare::{Difference, compare};
+use super::downloading::downloads;
 use super::kept::Kept;
 use super::receiving::{receive, request_of};
 use super::sending::{answers_of, message_of, send};
@@ -141,7 +142,10 @@ fn rehearse_webhook(
     if given.sign.is_some_and(|flag| flag.0) {
         sign_webhook(stage, shared, &mut request)?;
     }
-    Ok(receive(stage, shared, &request, provider, kept).json)
+    let json = receive(stage, shared, &request, provider, kept).json;
+    let mut outcome = json.as_map().cloned().unwrap_or_default();
+    outcome.insert("downloads", downloads(stage, json.get("events"), provider));
+    Ok(Value::Map(outcome.into()))
 }
 
 /// The webhook of a test, not signed yet, and whether it is for a shared route.
@@ -249,6 +253,7 @@ fn check(expect: &spec::Expect, outcome: &Value) -> Vec<Difference> {
         ("verdict", &expect.verdict),
         ("events", &expect.events),
         ("requests", &expect.requests),
+        ("downloads", &expect.downloads),
         ("outcome", &expect.outcome),
         ("ids", &expect.ids),
         ("error", &expect.error),

@@ -7,12 +7,14 @@ use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use axum::routing::{any, get, post};
 use http::Method;
+use smol_str::SmolStr;
 
 use super::answers::{self, error};
 use super::metrics;
 use super::requests::{incoming, read_body};
 use crate::gateway::{Called, Gateway};
 use crate::load::ServerSettings;
+use crate::media::Asked;
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -33,6 +35,7 @@ pub(super) fn router(gateway: Arc<Gateway>, limits: ServerSettings) -> Router {
         .route("/providers/{mapping}", any(shared_root))
         .route("/providers/{mapping}/", any(shared_root))
         .route("/providers/{mapping}/{*route}", any(shared_webhook))
+        .route("/media/{token}", get(media))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics::metrics))
@@ -91,6 +94,16 @@ async fn shared_webhook(
         Ok(request) => answers::webhook(app.gateway.accept_webhook(Called::Shared(&mapping), request).await),
         Err(refused) => answers::refused(&refused),
     }
+}
+
+/// A file that the platform can't fetch itself. `get` takes HEAD too.
+async fn media(State(app): State<App>, Path(token): Path<String>, request: Request) -> Response {
+    let headers = request
+        .headers()
+        .iter()
+        .filter_map(|(name, value)| Some((SmolStr::new(name.as_str()), value.to_str().ok()?.to_string())));
+    let asked = Asked { head: request.method() == Method::HEAD, headers: headers.collect() };
+    answers::file(app.gateway.file(&token, &asked).await)
 }
 
 /// The process runs.

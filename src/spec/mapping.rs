@@ -1,5 +1,6 @@
 //! What a mapping file says.
 
+use super::fetch::Fetch;
 use super::read::{Count, Decoding, Docs, Duration, Flag, Map, Rate, Raw, Size, choice, record};
 use super::request::{AuthChoice, Request, Sign};
 use crate::plan::{
@@ -43,6 +44,8 @@ record! {
         webhooks: Vec<Webhook>,
         /// How a message is sent.
         send: Option<Send>,
+        /// How files of the provider are downloaded that want credentials.
+        fetch: Option<Fetch>,
         /// How fast.
         limits: Option<Limits>,
         /// What happens when it fails.

@@ -5,6 +5,7 @@
 //! one mistake is judged as fully as one without; such a file is never run. The JSON Schemas are generated from these types, so what
 //! an editor accepts and what the reader accepts are the same keys.
 
+mod fetch;
 mod installation;
 mod mapping;
 mod overlay;
@@ -13,7 +14,8 @@ mod request;
 mod schema;
 mod test;
 
-pub use installation::{Channel, ChannelLimits, Installation, Network, Platform, Server};
+pub use fetch::{Fetch, FetchAuth};
+pub use installation::{Channel, ChannelLimits, Installation, Media, Network, Platform, Server};
 pub use mapping::*;
 pub use overlay::with_overlays;
 pub(crate) use read::unknown_keys;

@@ -132,6 +132,9 @@ record! {
         events: Option<Raw>,
         /// The requests to the provider; the number must match.
         requests: Option<Raw>,
+        /// The requests with which the files of the events are fetched, as the platform would have it; the number must
+        /// match.
+        downloads: Option<Raw>,
         /// `sent`, `failed`, `retry`, `throttled` or `opt_out`.
         outcome: Option<Raw>,
         /// The provider's ids.
