@@ -3,6 +3,7 @@
 //!
 //! The modules, in the order in which data flows:
 
+pub mod memory;
 pub mod message;
 pub mod world;
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::time::Instant;
 
-use super::carrier::{Carrier, Outcome};
+use super::carrier::{Carrier, Outcome, Report};
 use super::pacer::Ticket;
 use crate::message::Fault;
 use crate::store::{Delivery, Settlement, Store, StoreError};
@@ -21,8 +21,10 @@ pub(super) struct Answered {
     pub(super) delivery: Arc<Delivery>,
     /// Its place in the pacer's log.
     pub(super) ticket: Ticket,
-    /// How it went.
-    pub(super) outcome: Outcome,
+    /// How it went, and what is remembered because of it.
+    pub(super) report: Report,
+    /// When it began.
+    pub(super) began: Instant,
     /// When the answer came.
     pub(super) at: Instant,
 }
@@ -34,21 +36,24 @@ pub(super) async fn attempt(
     ticket: Ticket,
     time_limit: Duration,
 ) -> Answered {
+    let began = Instant::now();
     let made = AssertUnwindSafe(tokio::time::timeout(time_limit, carrier.attempt(&delivery))).catch_unwind();
-    let repeat = |message: &str| Outcome::Retry {
-        after: None,
-        fault: Fault { code: String::new(), message: message.to_owned() },
-        progress: None,
+    let repeat = |message: &str| {
+        Report::from(Outcome::Retry {
+            after: None,
+            fault: Fault { code: String::new(), message: message.to_owned() },
+            progress: None,
+        })
     };
-    let outcome = match made.await {
-        Ok(Ok(outcome)) => outcome,
+    let report = match made.await {
+        Ok(Ok(report)) => report,
         Ok(Err(_)) => repeat("the attempt took too long"),
         Err(_) => {
             tracing::error!(lane = %delivery.lane, mid = %delivery.mid, "the attempt panicked");
             repeat("the attempt came to an unexpected end")
         }
     };
-    Answered { delivery, ticket, outcome, at: Instant::now() }
+    Answered { delivery, ticket, report, began, at: Instant::now() }
 }
 
 /// Writes a settlement until it is written; `false` when the store was closed before.

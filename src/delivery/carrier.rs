@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+use crate::memory::Remember;
 use crate::message::Fault;
 use crate::store::{Delivery, Direction};
 
@@ -54,11 +55,26 @@ pub enum Outcome {
     },
 }
 
+/// What is to be written down about an attempt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// How it went.
+    pub outcome: Outcome,
+    /// What is remembered because of it, and forgotten.
+    pub remember: Vec<Remember>,
+}
+
+impl From<Outcome> for Report {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, remember: Vec::new() }
+    }
+}
+
 /// Carries deliveries: over HTTP to the platform, through a mapping and HTTP to a provider.
 pub trait Carrier: Send + Sync {
     /// Makes one attempt. It must end by itself (every call with a time-out); a panic or an attempt that takes
     /// longer than the lane's time limit counts as [`Outcome::Retry`].
-    fn attempt<'a>(&'a self, delivery: &'a Arc<Delivery>) -> BoxFuture<'a, Outcome>;
+    fn attempt<'a>(&'a self, delivery: &'a Arc<Delivery>) -> BoxFuture<'a, Report>;
 }
 
 /// One carrier for each direction.
@@ -71,7 +87,7 @@ pub struct ByDirection {
 }
 
 impl Carrier for ByDirection {
-    fn attempt<'a>(&'a self, delivery: &'a Arc<Delivery>) -> BoxFuture<'a, Outcome> {
+    fn attempt<'a>(&'a self, delivery: &'a Arc<Delivery>) -> BoxFuture<'a, Report> {
         match delivery.lane.direction {
             Direction::Inbound => self.inbound.attempt(delivery),
             Direction::Outbound => self.outbound.attempt(delivery),

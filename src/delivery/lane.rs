@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::attempt::{self, Answered};
-use super::carrier::{Carrier, Outcome};
+use super::carrier::{Carrier, Outcome, Report};
 use super::judge::{Judgement, judge};
 use super::pacer::Pacer;
 use super::queue::{Queue, Wanted};
@@ -189,15 +189,7 @@ impl Running {
         };
         match wanted {
             Wanted::Of { contact, limit, .. } => self.queue.of(&contact, page, limit),
-            Wanted::Any { limit, .. } => {
-                let (now, wall) = (Instant::now(), self.start.world.now());
-                // A wall clock that was set back must not stretch a wait beyond what the policy ever asks for.
-                let longest = self.settings.retry.max.max(self.settings.retry.give_up_after);
-                self.queue.any(&page, limit, |delivery| {
-                    let wait = millis(delivery.not_before.saturating_sub(wall)).min(longest);
-                    (!wait.is_zero()).then(|| now + wait)
-                });
-            }
+            Wanted::Any { limit, .. } => self.queue.any(&page, limit),
         }
     }
 
@@ -224,6 +216,11 @@ impl Running {
                 return alarm;
             }
             let Some(delivery) = self.queue.next() else { return alarm };
+            if let Some(due) = self.due(&delivery, now) {
+                self.queue.wait(&delivery.contact, delivery.id, due);
+                alarm = Some(alarm.map_or(due, |alarm| alarm.min(due)));
+                continue;
+            }
             if let Some(free_at) = self.spacing.take(&delivery.contact, self.settings.per_contact, now) {
                 self.queue.wait(&delivery.contact, delivery.id, free_at);
                 alarm = Some(alarm.map_or(free_at, |alarm| alarm.min(free_at)));
@@ -235,6 +232,17 @@ impl Running {
             let attempt = attempt::attempt(carrier, delivery, ticket, self.settings.time_limit);
             self.steps.spawn(attempt.map(|answered| Step::Answered(Box::new(answered))));
         }
+    }
+
+    /// When a delivery may be tried, if that is later than now and it has not waited for it yet.
+    fn due(&self, delivery: &Delivery, now: Instant) -> Option<Instant> {
+        if self.queue.has_waited(delivery) {
+            return None;
+        }
+        // A wall clock that was set back must not stretch a wait beyond what the policy ever asks for.
+        let longest = self.settings.retry.max.max(self.settings.retry.give_up_after);
+        let wait = millis(delivery.not_before.saturating_sub(self.start.world.now())).min(longest);
+        (!wait.is_zero()).then(|| now + wait)
     }
 
     fn step(&mut self, step: Result<Step, tokio::task::JoinError>) {
@@ -250,7 +258,8 @@ impl Running {
     fn answered(&mut self, answered: Answered) {
         self.attempts -= 1;
         self.pacer.finish(answered.ticket, answered.at);
-        self.streak = match answered.outcome {
+        let Report { outcome, remember } = answered.report;
+        self.streak = match outcome {
             // What was under way when the lane began to rest says nothing new.
             Outcome::Throttled { .. } => {
                 self.streak.saturating_add(u32::from(self.rest_until.is_none())).max(1)
@@ -259,14 +268,17 @@ impl Running {
         };
         let (now, random) = (self.start.world.now(), self.start.world.fraction());
         let delivery = answered.delivery;
-        let it = judge(answered.outcome, &delivery, now, self.streak, &self.settings.retry, random);
+        let it = judge(outcome, &delivery, now, self.streak, &self.settings.retry, random);
         if let Some(rest) = it.rest {
             self.rest_until = self.rest_until.max(Some(answered.at + rest));
         }
         self.count(&it);
         let again_at = it.again_after.map(|wait| answered.at + wait);
+        let took = answered.at.saturating_duration_since(answered.began);
         let settlement = Settlement {
             at: now,
+            begun_at: now.saturating_sub(Millis::try_from(took.as_millis()).unwrap_or(Millis::MAX)),
+            remember,
             attempts: it.attempts,
             follow_ups: if it.opted_out { vec![self.opt_out(&delivery, now)] } else { Vec::new() },
             ending: it.ending,

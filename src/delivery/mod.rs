@@ -21,7 +21,7 @@ mod stats;
 #[cfg(test)]
 mod tests;
 
-pub use carrier::{ByDirection, Carrier, Outcome};
+pub use carrier::{ByDirection, Carrier, Outcome, Report};
 pub use engine::{Engine, Parts};
 pub use judge::{Judgement, judge};
 pub use pacer::{Pacer, Ticket};

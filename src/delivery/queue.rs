@@ -39,6 +39,8 @@ struct Contact {
     cursor: DeliveryId,
     /// There are more in the store, after `cursor`.
     more: bool,
+    /// The delivery that was made to wait last.
+    waited: DeliveryId,
     doing: Doing,
 }
 
@@ -119,7 +121,7 @@ impl Queue {
     ///
     /// Not to be called between [`Queue::wanted`] and the answer to it.
     pub fn offer(&mut self, delivery: &Arc<Delivery>) {
-        if delivery.id > self.high && (self.behind || !self.take(delivery, None)) {
+        if delivery.id > self.high && (self.behind || !self.take(delivery)) {
             self.behind = true;
         }
     }
@@ -149,14 +151,9 @@ impl Queue {
         wanted.then_some(Wanted::Any { after: self.high, limit: room })
     }
 
-    /// The answer to [`Wanted::Any`]; `wait_until` tells when a delivery may be tried, if not now.
-    pub fn any(
-        &mut self,
-        page: &[Arc<Delivery>],
-        limit: usize,
-        wait_until: impl Fn(&Delivery) -> Option<Instant>,
-    ) {
-        let all = page.iter().all(|delivery| self.take(delivery, wait_until(delivery)));
+    /// The answer to [`Wanted::Any`].
+    pub fn any(&mut self, page: &[Arc<Delivery>], limit: usize) {
+        let all = page.iter().all(|delivery| self.take(delivery));
         self.behind = !all || page.len() >= limit;
     }
 
@@ -208,12 +205,18 @@ impl Queue {
         known.held = VecDeque::new();
         known.cursor = id - 1;
         known.more = true;
+        known.waited = id;
         known.doing = Doing::Wait(due);
         self.waiting.insert((due, contact.clone()));
     }
 
-    /// Takes what comes next in the lane, which may go from `due` on; `false`: no room.
-    fn take(&mut self, delivery: &Arc<Delivery>, due: Option<Instant>) -> bool {
+    /// Whether that delivery was made to wait, and its wait is over.
+    pub fn has_waited(&self, delivery: &Delivery) -> bool {
+        self.contacts.get(&delivery.contact).is_some_and(|known| known.waited == delivery.id)
+    }
+
+    /// Takes what comes next in the lane; `false`: no room.
+    fn take(&mut self, delivery: &Arc<Delivery>) -> bool {
         if let Some(known) = self.contacts.get_mut(&delivery.contact) {
             if known.more || known.held.len() >= self.per_contact || matches!(known.doing, Doing::Wait(_)) {
                 known.more = true;
@@ -232,15 +235,13 @@ impl Queue {
             held: VecDeque::new(),
             cursor: 0,
             more: false,
+            waited: 0,
             doing: Doing::Nothing,
         });
         known.cursor = delivery.id;
         known.held.push_back(Arc::clone(delivery));
         if known.doing == Doing::Nothing && known.held.len() == 1 {
-            match due {
-                Some(due) => self.wait(&delivery.contact, delivery.id, due),
-                None => self.release(&delivery.contact),
-            }
+            self.release(&delivery.contact);
         }
         true
     }
@@ -321,7 +322,7 @@ mod tests {
                             .map(|(_, it)| Arc::clone(it))
                             .take(limit)
                             .collect();
-                        self.queue.any(&page, limit, |_| None);
+                        self.queue.any(&page, limit);
                     }
                     Some(Wanted::Of { contact, after, upto, limit }) => {
                         let range = self.stored.range(after + 1..).take_while(|(id, _)| **id <= upto);

@@ -69,14 +69,9 @@ impl Gateway {
             return Err(Refused::Message(outcome.fault().map(ToString::to_string).unwrap_or_default()));
         }
         let payload = serde_json::to_vec(&message).map_err(|error| Refused::Message(error.to_string()))?;
-        let delivery = NewDelivery {
-            lane: Lane::outbound(channel.channel.name.clone()),
-            contact: SmolStr::new(&message.contact_id),
-            mid: SmolStr::new(&message.id),
-            kind: EventKind::Message,
-            payload: payload.into(),
-            dedupe: None,
-        };
+        let lane = Lane::outbound(channel.channel.name.clone());
+        let (contact, mid) = (&message.contact_id, &message.id);
+        let delivery = NewDelivery::new(lane, contact, mid, EventKind::Message, payload.into());
         let acceptance =
             Acceptance { at: self.world.now(), deliveries: vec![delivery], ..Acceptance::default() };
         self.store.accept(acceptance).await?;

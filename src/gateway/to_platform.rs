@@ -8,7 +8,7 @@ use smol_str::SmolStr;
 
 use super::Channels;
 use crate::call::{self, Outgoing, Response, Shown, Transport, TransportError, retry_after};
-use crate::delivery::{Carrier, Outcome};
+use crate::delivery::{Carrier, Outcome, Report};
 use crate::load::ChannelSettings;
 use crate::message::{Event, Fault};
 use crate::platform::request_body;
@@ -48,8 +48,8 @@ impl ToPlatform {
 }
 
 impl Carrier for ToPlatform {
-    fn attempt<'a>(&'a self, delivery: &'a Arc<Delivery>) -> BoxFuture<'a, Outcome> {
-        Box::pin(self.post(delivery))
+    fn attempt<'a>(&'a self, delivery: &'a Arc<Delivery>) -> BoxFuture<'a, Report> {
+        Box::pin(async { self.post(delivery).await.into() })
     }
 }
 

@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 
 use super::Channels;
 use crate::call::{self, CallCache, Transport};
-use crate::delivery::{Carrier, Outcome};
+use crate::delivery::{Carrier, Outcome, Report};
 use crate::message::{Fault, Outbound};
 use crate::pipeline::{self, Next, Progress, Sending};
 use crate::plan::Channel;
@@ -78,8 +78,8 @@ impl ToProvider {
 }
 
 impl Carrier for ToProvider {
-    fn attempt<'a>(&'a self, delivery: &'a Arc<Delivery>) -> BoxFuture<'a, Outcome> {
-        Box::pin(self.send(delivery))
+    fn attempt<'a>(&'a self, delivery: &'a Arc<Delivery>) -> BoxFuture<'a, Report> {
+        Box::pin(async { self.send(delivery).await.into() })
     }
 }
 

@@ -8,6 +8,7 @@ use smol_str::SmolStr;
 
 use super::entry::{Delivery, NewDelivery, WebhookId};
 use super::status_set::StatusSet;
+use crate::memory::Remember;
 use crate::message::{Fault, IdOwner, Status};
 use crate::world::Millis;
 
@@ -86,6 +87,23 @@ pub struct Receipt {
     pub post: StatusSet,
 }
 
+/// What a provider says about everything that was sent to a contact up to a moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Watermark {
+    /// The channel.
+    pub channel: SmolStr,
+    /// The contact.
+    pub contact: SmolStr,
+    /// How far the messages have come.
+    pub status: Status,
+    /// The moment, by the provider's clock.
+    pub up_to: Millis,
+    /// When it was said.
+    pub at: Millis,
+    /// Which changes the channel posts to the platform.
+    pub post: StatusSet,
+}
+
 /// What an alias stands for; decides how long it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AliasOf {
@@ -121,6 +139,10 @@ pub struct Acceptance {
     pub deliveries: Vec<NewDelivery>,
     /// What providers say about sent messages; folded after the deliveries are queued.
     pub receipts: Vec<Receipt>,
+    /// What providers say about all messages up to a moment; folded after the receipts.
+    pub watermarks: Vec<Watermark>,
+    /// What is remembered, whatever becomes of the deliveries.
+    pub remember: Vec<Remember>,
     /// Aliases to remember; known ones are left alone.
     pub aliases: Vec<Alias>,
 }
@@ -128,7 +150,7 @@ pub struct Acceptance {
 /// What came of an [`Acceptance`].
 #[derive(Clone, Debug, Default)]
 pub struct Accepted {
-    /// What was queued, statuses from receipts included, in queue order.
+    /// What was queued, statuses from receipts and messages whose last piece came included, in queue order.
     pub new: Vec<Arc<Delivery>>,
     /// How many deliveries were known already and dropped.
     pub duplicates: usize,

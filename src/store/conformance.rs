@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::testing::{inbound, outbound};
 use super::*;
+use crate::expression::{Map, Value};
 use crate::message::{EventKind, Fault, IdOwner, Status};
 use crate::world::Millis;
 
@@ -32,6 +33,15 @@ macro_rules! suite {
             parked_webhooks_are_kept_and_replayed,
             dead_letters_are_listed_newest_first,
             a_pause_of_a_lane_is_remembered,
+            small_memory_is_kept_until_it_expires_or_is_forgotten,
+            a_redelivered_webhook_remembers_nothing_again,
+            a_settlement_remembers_and_forgets_once,
+            a_delayed_delivery_says_so,
+            pieces_become_one_message_in_the_commit_of_the_last,
+            pieces_are_released_when_others_are_missing,
+            pieces_of_another_message_with_the_same_key_push_the_earlier_out,
+            everything_that_was_sent_up_to_a_moment_is_read,
+            a_watermark_waits_for_a_message_that_is_recorded_later,
             old_things_are_purged_and_ids_are_not_given_out_twice,
         );
     };
@@ -56,14 +66,7 @@ async fn queue(store: &dyn Store, new: NewDelivery) -> Arc<Delivery> {
 }
 
 fn settlement(delivery: &Arc<Delivery>, ending: Ending) -> Settlement {
-    Settlement {
-        at: NOW,
-        delivery: Arc::clone(delivery),
-        attempts: 1,
-        ending,
-        post: StatusSet::default(),
-        follow_ups: Vec::new(),
-    }
+    Settlement::new(NOW, Arc::clone(delivery), 1, ending)
 }
 
 fn ids(parts: &[&[&str]]) -> Ending {
@@ -379,4 +382,148 @@ pub(crate) async fn old_things_are_purged_and_ids_are_not_given_out_twice(store:
     assert_eq!(store.original("c".into(), "Contact".into()).await.unwrap().as_deref(), Some("o"));
     assert_eq!(store.page(Lane::inbound("c"), 0, 9).await.unwrap(), [kept], "what is queued stays");
     assert!(queue(store, outbound("a", "4")).await.id > last.id);
+}
+
+fn kept(contact: &str, name: &str, value: &str, expires_at: Option<Millis>) -> Remember {
+    let value = if value.is_empty() { Value::Null } else { Value::text(value) };
+    Remember { channel: "c".into(), contact: contact.into(), name: name.into(), value, expires_at }
+}
+
+/// What is remembered about a contact and its channel at a time, as JSON.
+async fn memory(store: &dyn Store, contact: &str, now: Millis) -> (String, String) {
+    let json = |map: Map| Value::Map(map.into()).to_json().unwrap();
+    let memory = store.memory("c".into(), contact.into(), now).await.unwrap();
+    (json(memory.contact), json(memory.channel))
+}
+
+pub(crate) async fn small_memory_is_kept_until_it_expires_or_is_forgotten(store: &dyn Store) {
+    let changes = vec![
+        kept("a", "token", "t", Some(NOW + 5)),
+        kept("a", "name", "n", None),
+        kept("", "key", "k", None),
+    ];
+    store.remember(changes).await.unwrap();
+    let other = Remember { channel: "d".into(), ..kept("a", "token", "u", None) };
+    store.remember(vec![other, kept("b", "token", "v", None)]).await.unwrap();
+    let told = |contact: &str, channel: &str| (contact.to_owned(), channel.to_owned());
+    assert_eq!(memory(store, "a", NOW).await, told(r#"{"name":"n","token":"t"}"#, r#"{"key":"k"}"#));
+    assert_eq!(memory(store, "a", NOW + 5).await, told(r#"{"name":"n"}"#, r#"{"key":"k"}"#));
+    assert_eq!(memory(store, "", NOW).await, told("{}", r#"{"key":"k"}"#));
+    assert_eq!(store.purge(NOW + 5).await.unwrap().memories, 1);
+    store.remember(vec![kept("a", "name", "", None), kept("", "key", "l", Some(NOW + 9))]).await.unwrap();
+    assert_eq!(memory(store, "a", NOW).await, told("{}", r#"{"key":"l"}"#));
+}
+
+pub(crate) async fn a_redelivered_webhook_remembers_nothing_again(store: &dyn Store) {
+    let new = |value: &str| {
+        let remember = vec![kept("a", "token", value, None)];
+        accept(vec![NewDelivery { remember, ..inbound("a", "1", Some("k")) }])
+    };
+    store.accept(new("t")).await.unwrap();
+    store.remember(vec![kept("a", "token", "", None)]).await.unwrap();
+    store.accept(new("t")).await.unwrap();
+    assert_eq!(memory(store, "a", NOW).await.0, "{}");
+    let alone = Acceptance { remember: vec![kept("a", "token", "u", None)], ..accept(vec![]) };
+    store.accept(alone).await.unwrap();
+    assert_eq!(memory(store, "a", NOW).await.0, r#"{"token":"u"}"#);
+}
+
+pub(crate) async fn a_settlement_remembers_and_forgets_once(store: &dyn Store) {
+    store.remember(vec![kept("a", "token", "t", None)]).await.unwrap();
+    let delivery = queue(store, outbound("a", "1")).await;
+    let remember = vec![kept("a", "token", "", None), kept("", "cursor", "1", None)];
+    store.settle(Settlement { remember, ..settlement(&delivery, retry()) }).await.unwrap();
+    assert_eq!(memory(store, "a", NOW).await, ("{}".into(), r#"{"cursor":"1"}"#.into()));
+    let with = |value: &str| Settlement {
+        remember: vec![kept("", "cursor", value, None)],
+        ..settlement(&delivery, ids(&[]))
+    };
+    store.settle(with("2")).await.unwrap();
+    store.settle(with("3")).await.unwrap();
+    assert_eq!(memory(store, "a", NOW).await.1, r#"{"cursor":"2"}"#);
+}
+
+pub(crate) async fn a_delayed_delivery_says_so(store: &dyn Store) {
+    let new = NewDelivery { not_before: NOW + 2000, ..inbound("a", "1", None) };
+    let queued = queue(store, new).await;
+    assert_eq!(queued.not_before, NOW + 2000);
+    assert_eq!(store.page(Lane::inbound("c"), 0, 9).await.unwrap(), [queued]);
+}
+
+/// A piece of a message of three, and the acceptance that brings it.
+fn piece(mid: &str, index: u16) -> Acceptance {
+    let piece = Piece { key: "k".into(), index, total: 3, due_at: NOW + 300 };
+    let payload = format!(r#"{{"id":"{mid}","text":"<{index}>"}}"#).into();
+    accept(vec![NewDelivery { piece: Some(piece), payload, ..inbound("a", mid, Some(mid)) }])
+}
+
+fn texts(new: &[Arc<Delivery>]) -> Vec<String> {
+    let text = |it: &Arc<Delivery>| serde_json::from_slice::<serde_json::Value>(&it.payload).unwrap();
+    new.iter().map(|it| format!("{} {}", it.mid, text(it)["text"].as_str().unwrap())).collect()
+}
+
+pub(crate) async fn pieces_become_one_message_in_the_commit_of_the_last(store: &dyn Store) {
+    for (mid, index) in [("3", 3), ("1", 1), ("3", 3)] {
+        assert_eq!(store.accept(piece(mid, index)).await.unwrap().new, []);
+    }
+    let last = store.accept(piece("2", 2)).await.unwrap();
+    assert_eq!(texts(&last.new), ["1 <1><2><3>"]);
+    assert_eq!(store.accept(piece("2", 2)).await.unwrap().duplicates, 1);
+    assert_eq!(store.release(NOW + 300).await.unwrap(), 0);
+    assert_eq!(store.page(Lane::inbound("c"), 0, 9).await.unwrap(), last.new);
+}
+
+pub(crate) async fn pieces_are_released_when_others_are_missing(store: &dyn Store) {
+    store.accept(piece("3", 3)).await.unwrap();
+    store.accept(piece("2", 2)).await.unwrap();
+    assert_eq!(store.release(NOW + 299).await.unwrap(), 0);
+    assert_eq!(store.release(NOW + 300).await.unwrap(), 1);
+    assert_eq!(texts(&store.page(Lane::inbound("c"), 0, 9).await.unwrap()), ["2 <2><3>"]);
+    store.accept(piece("1", 1)).await.unwrap();
+    assert_eq!(store.release(NOW + 600).await.unwrap(), 1, "what comes too late comes all the same");
+}
+
+pub(crate) async fn pieces_of_another_message_with_the_same_key_push_the_earlier_out(store: &dyn Store) {
+    store.accept(piece("1", 1)).await.unwrap();
+    store.accept(piece("2", 2)).await.unwrap();
+    assert_eq!(texts(&store.accept(piece("4", 1)).await.unwrap().new), ["1 <1><2>"]);
+    store.accept(piece("5", 2)).await.unwrap();
+    assert_eq!(texts(&store.accept(piece("6", 3)).await.unwrap().new), ["4 <1><2><3>"]);
+}
+
+fn watermark(up_to: Millis) -> Acceptance {
+    let watermark = Watermark {
+        channel: "c".into(),
+        contact: "a".into(),
+        status: Status::Read,
+        up_to,
+        at: NOW,
+        post: StatusSet::default(),
+    };
+    Acceptance { watermarks: vec![watermark], ..accept(vec![]) }
+}
+
+pub(crate) async fn everything_that_was_sent_up_to_a_moment_is_read(store: &dyn Store) {
+    for (contact, mid, begun_at) in
+        [("a", "1", NOW), ("b", "2", NOW), ("a", "3", NOW + 5000), ("a", "4", NOW + 9000)]
+    {
+        let delivery = queue(store, outbound(contact, mid)).await;
+        store.settle(Settlement { begun_at, ..settlement(&delivery, ids(&[&[mid]])) }).await.unwrap();
+    }
+    let new = store.accept(watermark(NOW + 5000)).await.unwrap().new;
+    let told: Vec<_> = new.iter().map(|it| told(it)).collect();
+    assert_eq!(told, [("1".into(), Status::Read), ("3".into(), Status::Read)]);
+    assert_eq!(store.accept(watermark(NOW + 5000)).await.unwrap().new, []);
+    assert_eq!(store.accept(watermark(NOW + 9000)).await.unwrap().new.len(), 1);
+}
+
+pub(crate) async fn a_watermark_waits_for_a_message_that_is_recorded_later(store: &dyn Store) {
+    let (one, two) = (queue(store, outbound("a", "1")).await, queue(store, outbound("a", "2")).await);
+    store.accept(watermark(NOW + 5000)).await.unwrap();
+    let earlier = Settlement { begun_at: NOW + 4000, ..settlement(&one, ids(&[&["p1"]])) };
+    let new = store.settle(earlier).await.unwrap().new;
+    assert_eq!(new.iter().map(|it| told(it)).collect::<Vec<_>>(), [("1".into(), Status::Read)]);
+    let later = Settlement { begun_at: NOW + 8000, ..settlement(&two, ids(&[&["p2"]])) };
+    assert_eq!(store.settle(later).await.unwrap().new, []);
+    assert_eq!(store.purge(NOW + 49 * HOUR).await.unwrap().receipts, 1);
 }

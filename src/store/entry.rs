@@ -5,6 +5,7 @@ use bytes::Bytes;
 use smol_str::SmolStr;
 
 use super::lane::Lane;
+use crate::memory::Remember;
 use crate::message::EventKind;
 use crate::world::Millis;
 
@@ -29,6 +30,42 @@ pub struct NewDelivery {
     pub payload: Bytes,
     /// What a redelivery of the same thing has in common with it, within its channel; `None`: never a duplicate.
     pub dedupe: Option<String>,
+    /// Not to be tried before this; 0: at once.
+    pub not_before: Millis,
+    /// Of which message it is only a piece: it waits for the others instead of being queued.
+    pub piece: Option<Piece>,
+    /// What is remembered with it, unless it is a duplicate.
+    pub remember: Vec<Remember>,
+}
+
+impl NewDelivery {
+    /// A delivery that is due at once and never a duplicate.
+    pub fn new(lane: Lane, contact: &str, mid: &str, kind: EventKind, payload: Bytes) -> Self {
+        Self {
+            lane,
+            contact: SmolStr::new(contact),
+            mid: SmolStr::new(mid),
+            kind,
+            payload,
+            dedupe: None,
+            not_before: 0,
+            piece: None,
+            remember: Vec::new(),
+        }
+    }
+}
+
+/// The place of a piece in the message that a contact's device cut up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// What all pieces of the message have in common, for one contact.
+    pub key: SmolStr,
+    /// Where it stands among them; the numbers need not begin at a certain one.
+    pub index: u16,
+    /// How many there are.
+    pub total: u16,
+    /// When those that came are released, whatever is missing; counts for the first piece that comes.
+    pub due_at: Millis,
 }
 
 /// A delivery in the queue.

@@ -1,4 +1,4 @@
-//! What is durable: journal, queue, de-duplication, provider ids, receipts, aliases.
+//! What is durable: journal, queue, de-duplication, provider ids, receipts, aliases, small memory.
 //!
 //! One trait, [`Store`], with one implementation per database. Invariant: an operation that changes something
 //! is one durable unit; it is answered after it is on disk, and an error means that nothing of it was written.
@@ -11,6 +11,7 @@ mod feed;
 mod fold;
 mod lane;
 mod notice;
+mod piece;
 mod query;
 mod settlement;
 mod sqlite;
@@ -26,8 +27,13 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use smol_str::SmolStr;
 
-pub use acceptance::{Acceptance, Accepted, Alias, AliasOf, JournalEntry, Receipt, Verdict, Webhook};
-pub use entry::{Delivery, DeliveryId, NewDelivery, Record, State, WebhookId};
+use crate::memory::{Memory, Remember};
+use crate::world::Millis;
+
+pub use acceptance::{
+    Acceptance, Accepted, Alias, AliasOf, JournalEntry, Receipt, Verdict, Watermark, Webhook,
+};
+pub use entry::{Delivery, DeliveryId, NewDelivery, Piece, Record, State, WebhookId};
 pub use error::StoreError;
 pub use feed::{Fed, Feed, FeedReader, feed};
 pub use lane::{Direction, Lane};
@@ -74,6 +80,16 @@ pub trait Store: Send + Sync {
     /// The message that a provider's id belongs to, if we sent it.
     fn sent(&self, channel: SmolStr, provider_id: SmolStr) -> Answer<Option<SentPart>>;
 
+    /// What is remembered about a contact and its channel, without what has expired.
+    fn memory(&self, channel: SmolStr, contact: SmolStr, now: Millis) -> Answer<Memory>;
+
+    /// Changes what is remembered.
+    fn remember(&self, changes: Vec<Remember>) -> Answer<()>;
+
+    /// Queues what there is of messages whose missing pieces are overdue; it reaches the [`Feed`]. Gives how many
+    /// messages that were. Call it every second or so.
+    fn release(&self, now: Millis) -> Answer<usize>;
+
     /// How much of everything there is.
     fn counts(&self) -> Answer<Counts>;
 
@@ -90,7 +106,7 @@ pub trait Store: Send + Sync {
     fn webhook(&self, id: WebhookId) -> Answer<Option<Webhook>>;
 
     /// Removes what is older than its retention, in small steps between other work. Call it now and then.
-    fn purge(&self, now: crate::world::Millis) -> Answer<Purged>;
+    fn purge(&self, now: Millis) -> Answer<Purged>;
 
     /// Finishes what is under way and lets go of the database; later requests get [`StoreError::Closed`].
     fn close(&self) -> Answer<()>;

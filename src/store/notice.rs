@@ -34,13 +34,7 @@ pub fn status_delivery(
 
 /// An inbound delivery whose payload is `event` as canonical JSON.
 pub fn event_delivery(channel: &SmolStr, contact: &SmolStr, mid: &SmolStr, event: &Event) -> NewDelivery {
-    NewDelivery {
-        lane: Lane::inbound(channel.clone()),
-        contact: contact.clone(),
-        mid: mid.clone(),
-        kind: event.kind,
-        // An event holds text, numbers and lists only, none of which can fail to become JSON.
-        payload: Bytes::from(serde_json::to_vec(event).unwrap_or_default()),
-        dedupe: None,
-    }
+    // An event holds text, numbers and lists only, none of which can fail to become JSON.
+    let payload = Bytes::from(serde_json::to_vec(event).unwrap_or_default());
+    NewDelivery::new(Lane::inbound(channel.clone()), contact, mid, event.kind, payload)
 }

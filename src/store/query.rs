@@ -115,4 +115,6 @@ pub struct Purged {
     pub ids: u64,
     /// Receipts that nobody waited for.
     pub receipts: u64,
+    /// What was remembered for a time that is over.
+    pub memories: u64,
 }

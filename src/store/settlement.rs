@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::entry::{Delivery, NewDelivery};
 use super::status_set::StatusSet;
+use crate::memory::Remember;
 use crate::message::Fault;
 use crate::world::Millis;
 
@@ -45,6 +46,8 @@ pub enum Ending {
 pub struct Settlement {
     /// The time of the settlement.
     pub at: Millis,
+    /// When the attempt began: what was sent in it was sent after this.
+    pub begun_at: Millis,
     /// What was tried.
     pub delivery: Arc<Delivery>,
     /// Attempts made so far, this one included where it counts.
@@ -55,6 +58,24 @@ pub struct Settlement {
     pub post: StatusSet,
     /// What else goes into the queue because of it.
     pub follow_ups: Vec<NewDelivery>,
+    /// What is remembered because of it, and forgotten.
+    pub remember: Vec<Remember>,
+}
+
+impl Settlement {
+    /// A settlement of an attempt that took no time, from which nothing else follows.
+    pub fn new(at: Millis, delivery: Arc<Delivery>, attempts: u32, ending: Ending) -> Self {
+        Self {
+            at,
+            begun_at: at,
+            delivery,
+            attempts,
+            ending,
+            post: StatusSet::default(),
+            follow_ups: Vec::new(),
+            remember: Vec::new(),
+        }
+    }
 }
 
 /// What came of a [`Settlement`].

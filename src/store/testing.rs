@@ -27,14 +27,7 @@ pub(crate) fn delivery(id: i64, contact: &str) -> Arc<Delivery> {
 
 /// A message of the platform on channel `c`.
 pub(crate) fn outbound(contact: &str, mid: &str) -> NewDelivery {
-    NewDelivery {
-        lane: Lane::outbound("c"),
-        contact: contact.into(),
-        mid: mid.into(),
-        kind: EventKind::Message,
-        payload: Bytes::from_static(b"{}"),
-        dedupe: None,
-    }
+    NewDelivery::new(Lane::outbound("c"), contact, mid, EventKind::Message, Bytes::from_static(b"{}"))
 }
 
 /// A message of a contact on channel `c`, recognised by `key`.

@@ -115,6 +115,9 @@ impl Store for Full {
         lanes() -> Vec<LaneDepth>;
         original(channel: SmolStr, alias: SmolStr) -> Option<SmolStr>;
         sent(channel: SmolStr, id: SmolStr) -> Option<SentPart>;
+        memory(channel: SmolStr, contact: SmolStr, now: Millis) -> crate::memory::Memory;
+        remember(changes: Vec<crate::memory::Remember>) -> ();
+        release(now: Millis) -> usize;
         counts() -> Counts;
         list(filter: Filter) -> Vec<Record>;
         show(id: DeliveryId) -> Option<Record>;

@@ -16,6 +16,7 @@ use smol_str::SmolStr;
 use tokio::time::Instant;
 
 use super::*;
+use crate::memory::{Memory, Remember};
 use crate::message::Fault;
 use crate::store::testing::{Folder, outbound};
 use crate::store::*;
@@ -77,6 +78,15 @@ impl Store for Patient {
     }
     fn sent(&self, channel: SmolStr, provider_id: SmolStr) -> Answer<Option<SentPart>> {
         hold(self.0.sent(channel, provider_id))
+    }
+    fn memory(&self, channel: SmolStr, contact: SmolStr, now: Millis) -> Answer<Memory> {
+        hold(self.0.memory(channel, contact, now))
+    }
+    fn remember(&self, changes: Vec<Remember>) -> Answer<()> {
+        hold(self.0.remember(changes))
+    }
+    fn release(&self, now: Millis) -> Answer<usize> {
+        hold(self.0.release(now))
     }
     fn counts(&self) -> Answer<Counts> {
         hold(self.0.counts())
@@ -140,7 +150,7 @@ impl Script {
 }
 
 impl Carrier for Script {
-    fn attempt<'a>(&'a self, delivery: &'a Arc<Delivery>) -> BoxFuture<'a, Outcome> {
+    fn attempt<'a>(&'a self, delivery: &'a Arc<Delivery>) -> BoxFuture<'a, Report> {
         async move {
             let index = {
                 let mut seen = self.seen.lock().unwrap();
@@ -153,7 +163,7 @@ impl Carrier for Script {
             let mut seen = self.seen.lock().unwrap();
             seen[index].end = Some(Instant::now());
             seen[index].outcome = Some(outcome.clone());
-            outcome
+            outcome.into()
         }
         .boxed()
     }

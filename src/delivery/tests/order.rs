@@ -141,8 +141,8 @@ async fn a_million_queued_stay_flat_in_memory() {
 struct Quick;
 
 impl Carrier for Quick {
-    fn attempt<'a>(&'a self, _: &'a Arc<Delivery>) -> BoxFuture<'a, Outcome> {
-        async { sent() }.boxed()
+    fn attempt<'a>(&'a self, _: &'a Arc<Delivery>) -> BoxFuture<'a, Report> {
+        async { sent().into() }.boxed()
     }
 }
 

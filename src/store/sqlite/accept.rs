@@ -1,9 +1,9 @@
-//! Writing an acceptance: journal, de-duplication, queue, receipts, aliases.
+//! Writing an acceptance: journal, de-duplication, queue and pieces, receipts, memory, aliases.
 
 use rusqlite::{Connection, named_params, params};
 use sha2::{Digest, Sha256};
 
-use super::{receipts, row};
+use super::{memory, pieces, receipts, row, watermarks};
 use crate::store::{Acceptance, Accepted, Alias, AliasOf, JournalEntry, WebhookId};
 use crate::world::Millis;
 
@@ -28,17 +28,25 @@ pub(super) fn accept(
             Some(key) => first_seen(connection, &new.lane.channel, key, acceptance.at, known_since)?,
             None => true,
         };
-        if is_new {
-            accepted.new.push(row::insert(connection, new, acceptance.at, webhook)?);
-        } else {
+        if !is_new {
             accepted.duplicates += 1;
+            continue;
         }
+        match &new.piece {
+            Some(piece) => accepted.new.extend(pieces::add(connection, new, piece, acceptance.at, webhook)?),
+            None => accepted.new.push(row::insert(connection, new, acceptance.at, webhook)?),
+        }
+        memory::remember(connection, &new.remember)?;
     }
     for receipt in &acceptance.receipts {
         accepted.new.extend(receipts::receive(connection, receipt, acceptance.at)?);
     }
+    for watermark in &acceptance.watermarks {
+        accepted.new.extend(watermarks::receive(connection, watermark, acceptance.at)?);
+    }
+    memory::remember(connection, &acceptance.remember)?;
     for alias in &acceptance.aliases {
-        remember(connection, alias, acceptance.at)?;
+        alias_of(connection, alias, acceptance.at)?;
     }
     Ok(accepted)
 }
@@ -83,7 +91,7 @@ fn first_seen(
     Ok(changed == 1)
 }
 
-fn remember(connection: &Connection, alias: &Alias, at: Millis) -> rusqlite::Result<()> {
+fn alias_of(connection: &Connection, alias: &Alias, at: Millis) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "INSERT OR IGNORE INTO aliases (channel, alias, original, expires, seen_at) VALUES (?1, ?2, ?3, ?4, ?5)",

@@ -6,12 +6,15 @@
 mod accept;
 mod connect;
 mod fault;
+mod memory;
+mod pieces;
 mod purge;
 mod read;
 mod receipts;
 mod row;
 mod schema;
 mod settle;
+mod watermarks;
 mod writer;
 
 #[cfg(test)]
@@ -34,6 +37,7 @@ use super::{
     Acceptance, Accepted, Answer, Counts, Delivery, DeliveryId, Feed, Filter, Lane, LaneDepth, Options,
     Purged, Record, SentPart, Settled, Settlement, Store, StoreError, Webhook, WebhookId,
 };
+use crate::memory::{Memory, Remember};
 use crate::world::Millis;
 
 /// A store in one SQLite database.
@@ -220,6 +224,32 @@ impl Store for SqliteStore {
         self.read(move |connection| read::sent(connection, &channel, &provider_id))
     }
 
+    fn memory(&self, channel: SmolStr, contact: SmolStr, now: Millis) -> Answer<Memory> {
+        self.read(move |connection| memory::recall(connection, &channel, &contact, now))
+    }
+
+    fn remember(&self, changes: Vec<Remember>) -> Answer<()> {
+        expect(self.write(Work::Remember(changes)), |done| match done {
+            Done::Remembered => Some(()),
+            _ => None,
+        })
+    }
+
+    fn release(&self, now: Millis) -> Answer<usize> {
+        let commands = self.commands.clone();
+        async move {
+            for released in 0.. {
+                match write(commands.clone(), Work::Release(now)).await? {
+                    Done::Released(Some(_)) => {}
+                    Done::Released(None) => return Ok(released),
+                    _ => return Err(StoreError::Internal("an answer of another kind".into())),
+                }
+            }
+            Ok(usize::MAX)
+        }
+        .boxed()
+    }
+
     fn counts(&self) -> Answer<Counts> {
         self.read(read::counts)
     }
@@ -254,6 +284,7 @@ impl Store for SqliteStore {
                 total.keys += slice.purged.keys;
                 total.ids += slice.purged.ids;
                 total.receipts += slice.purged.receipts;
+                total.memories += slice.purged.memories;
                 cursor = slice.next;
             }
             Ok(total)

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::memory;
 use crate::store::{Purged, Retention};
 use crate::world::Millis;
 
@@ -23,8 +24,10 @@ pub(super) enum Cursor {
     ProviderIds(String, String),
     /// Aliases above this channel and alias.
     Aliases(String, String),
-    /// Receipts that wait, oldest first, and pauses that are over.
+    /// Receipts that wait, oldest first, watermarks, and pauses that are over.
     Waiting,
+    /// What is remembered and has expired.
+    Memory,
     /// Nothing left to look at.
     Done,
 }
@@ -126,8 +129,19 @@ pub(super) fn slice(
                 )?
                 .execute(params![now - keep.waiting, SLICE])?;
             connection.prepare_cached("DELETE FROM pauses WHERE until < ?1")?.execute(params![now])?;
-            purged.receipts = count(gone);
-            if gone == 0 { Cursor::Done } else { Cursor::Waiting }
+            let old = connection
+                .prepare_cached(
+                    "DELETE FROM watermarks WHERE (channel, contact, status) IN \
+                     (SELECT channel, contact, status FROM watermarks WHERE seen_at < ?1 LIMIT ?2)",
+                )?
+                .execute(params![now - keep.waiting, SLICE])?;
+            purged.receipts = count(gone + old);
+            if gone + old == 0 { Cursor::Memory } else { Cursor::Waiting }
+        }
+        Cursor::Memory => {
+            let gone = memory::purge(connection, now, SLICE)?;
+            purged.memories = count(gone);
+            if gone == 0 { Cursor::Done } else { Cursor::Memory }
         }
         Cursor::Done => Cursor::Done,
     };

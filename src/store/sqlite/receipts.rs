@@ -121,24 +121,33 @@ fn apply(
     mut known: Known,
     now: Millis,
 ) -> rusqlite::Result<Option<Arc<Delivery>>> {
-    let before = known.standing.to_bytes();
-    let moved = known.standing.fold(known.part, receipt.status);
-    let after = known.standing.to_bytes();
-    if before != after || moved.is_some() {
-        connection
-            .prepare_cached("UPDATE messages SET status = ?3, parts = ?4 WHERE channel = ?1 AND mid = ?2")?
-            .execute(params![
-                receipt.channel.as_str(),
-                known.mid.as_str(),
-                known.standing.message() as i64,
-                after
-            ])?;
-    }
+    let moved =
+        fold(connection, &receipt.channel, &known.mid, &mut known.standing, known.part, receipt.status)?;
     let Some(status) = moved.filter(|status| receipt.post.contains(*status)) else { return Ok(None) };
     let error = if status == Status::Failed { receipt.error.clone() } else { None };
     let new =
         notice::status_delivery(&receipt.channel, &known.contact, &known.mid, status, error, receipt.at);
     row::insert(connection, &new, now, None).map(Some)
+}
+
+/// Moves a message, or a part of it, and writes down where it is; gives its new status if it moved.
+pub(super) fn fold(
+    connection: &Connection,
+    channel: &str,
+    mid: &str,
+    standing: &mut Standing,
+    part: Option<usize>,
+    status: Status,
+) -> rusqlite::Result<Option<Status>> {
+    let before = standing.to_bytes();
+    let moved = standing.fold(part, status);
+    let after = standing.to_bytes();
+    if before != after || moved.is_some() {
+        connection
+            .prepare_cached("UPDATE messages SET status = ?3, parts = ?4 WHERE channel = ?1 AND mid = ?2")?
+            .execute(params![channel, mid, standing.message() as i64, after])?;
+    }
+    Ok(moved)
 }
 
 fn keep(connection: &Connection, receipt: &Receipt, now: Millis) -> rusqlite::Result<()> {

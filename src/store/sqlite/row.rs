@@ -48,7 +48,7 @@ pub(super) fn insert(
 ) -> rusqlite::Result<Arc<Delivery>> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO deliveries (channel, direction, contact, mid, kind, state, attempts, not_before, accepted_at, \
-         webhook, payload) VALUES (:channel, :direction, :contact, :mid, :kind, 0, 0, 0, :at, :webhook, :payload)",
+         webhook, payload) VALUES (:channel, :direction, :contact, :mid, :kind, 0, 0, :not_before, :at, :webhook, :payload)",
     )?;
     let id = statement.insert(named_params! {
         ":channel": new.lane.channel.as_str(),
@@ -56,6 +56,7 @@ pub(super) fn insert(
         ":contact": new.contact.as_str(),
         ":mid": new.mid.as_str(),
         ":kind": kind_name(new.kind),
+        ":not_before": new.not_before,
         ":at": at,
         ":webhook": webhook,
         ":payload": new.payload.as_ref(),
@@ -68,7 +69,7 @@ pub(super) fn insert(
         kind: new.kind,
         payload: new.payload.clone(),
         attempts: 0,
-        not_before: 0,
+        not_before: new.not_before,
         accepted_at: at,
         progress: None,
         webhook,
@@ -138,7 +139,8 @@ pub(super) fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or_default())
 }
 
-fn kind_name(kind: EventKind) -> &'static str {
+/// The word that a kind is stored as.
+pub(super) fn kind_name(kind: EventKind) -> &'static str {
     match kind {
         EventKind::Message => "message",
         EventKind::MessageEcho => "message_echo",
@@ -149,7 +151,8 @@ fn kind_name(kind: EventKind) -> &'static str {
     }
 }
 
-fn kind_of(name: ValueRef<'_>) -> EventKind {
+/// The kind that a word was stored for.
+pub(super) fn kind_of(name: ValueRef<'_>) -> EventKind {
     match name.as_str() {
         Ok("message") => EventKind::Message,
         Ok("message_echo") => EventKind::MessageEcho,

@@ -9,7 +9,8 @@ use super::fault::open_error;
 use crate::store::StoreError;
 
 /// Every migration, in order.
-const MIGRATIONS: &[&str] = &[r"
+const MIGRATIONS: &[&str] = &[
+    r"
     CREATE TABLE journal (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         received_at INTEGER NOT NULL,
@@ -99,7 +100,49 @@ const MIGRATIONS: &[&str] = &[r"
         until INTEGER NOT NULL,
         PRIMARY KEY (channel, direction)
     ) STRICT, WITHOUT ROWID;
-"];
+",
+    r"
+    CREATE TABLE memory (
+        channel TEXT NOT NULL,
+        contact TEXT NOT NULL,          -- '': what the channel itself remembers
+        name TEXT NOT NULL,
+        value TEXT NOT NULL,            -- JSON
+        expires_at INTEGER,
+        PRIMARY KEY (channel, contact, name)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX memory_expires ON memory (expires_at) WHERE expires_at IS NOT NULL;
+
+    CREATE TABLE pieces (               -- of messages that are not complete
+        channel TEXT NOT NULL,
+        contact TEXT NOT NULL,
+        key TEXT NOT NULL,
+        position INTEGER NOT NULL,
+        total INTEGER NOT NULL,
+        due_at INTEGER NOT NULL,
+        mid TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        not_before INTEGER NOT NULL,
+        webhook INTEGER,                -- journal.id
+        payload BLOB NOT NULL,
+        PRIMARY KEY (channel, contact, key, position)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX pieces_due ON pieces (due_at);
+
+    CREATE TABLE watermarks (           -- the latest of each contact, for messages that are recorded after it came
+        channel TEXT NOT NULL,
+        contact TEXT NOT NULL,
+        status INTEGER NOT NULL,
+        up_to INTEGER NOT NULL,
+        post INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        seen_at INTEGER NOT NULL,
+        PRIMARY KEY (channel, contact, status)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX watermarks_seen ON watermarks (seen_at);
+    -- What a watermark may move: messages that were neither read nor lost.
+    CREATE INDEX messages_open ON messages (channel, contact, sent_at) WHERE status < 2;
+",
+];
 
 /// Brings the database at `path` to the newest schema; refuses one that is newer than this program.
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, named_params, params};
 
-use super::{receipts, row};
+use super::{memory, receipts, row, watermarks};
 use crate::message::{EventKind, Fault, Status};
 use crate::store::fold::Standing;
 use crate::store::{Delivery, Direction, Ending, Settled, Settlement, State, notice};
@@ -24,6 +24,7 @@ pub(super) fn settle(connection: &Connection, settlement: &Settlement) -> rusqli
             Ending::Retry { .. } => {}
         }
     }
+    memory::remember(connection, &settlement.remember)?;
     for new in &settlement.follow_ups {
         settled.new.push(row::insert(connection, new, settlement.at, settlement.delivery.webhook)?);
     }
@@ -91,7 +92,7 @@ fn sent(
     settled: &mut Settled,
 ) -> rusqlite::Result<()> {
     let delivery = &settlement.delivery;
-    receipts::record(connection, delivery, &Standing::sent(ids.len()), settlement.at)?;
+    receipts::record(connection, delivery, &Standing::sent(ids.len()), settlement.begun_at)?;
     for (part, id) in (0_i64..).zip(ids).flat_map(|(part, ids)| ids.iter().map(move |id| (part, id))) {
         connection
             .prepare_cached(
@@ -117,6 +118,7 @@ fn sent(
         names,
         settlement.at,
     )?);
+    settled.new.extend(watermarks::catch_up(connection, settlement)?);
     Ok(())
 }
 
@@ -126,7 +128,7 @@ fn failed(
     fault: Fault,
     settled: &mut Settled,
 ) -> rusqlite::Result<()> {
-    receipts::record(connection, &settlement.delivery, &Standing::failed(), settlement.at)?;
+    receipts::record(connection, &settlement.delivery, &Standing::failed(), settlement.begun_at)?;
     if settlement.post.contains(Status::Failed) {
         settled.new.push(tell(connection, settlement, Status::Failed, Some(fault))?);
     }

@@ -159,14 +159,7 @@ async fn a_full_queue_is_busy_and_settlements_wait() {
     running.await.unwrap();
     let waiting = [store.accept(one("2")), store.accept(one("3"))];
     assert_eq!(store.accept(one("4")).await.err(), Some(StoreError::Busy));
-    let settlement = Settlement {
-        at: 1,
-        delivery,
-        attempts: 1,
-        ending: crate::store::Ending::Sent { ids: Vec::new() },
-        post: crate::store::StatusSet::default(),
-        follow_ups: Vec::new(),
-    };
+    let settlement = Settlement::new(1, delivery, 1, crate::store::Ending::Sent { ids: Vec::new() });
     let settled = tokio::spawn(store.settle(settlement));
     tokio::task::yield_now().await;
     hold.send(()).unwrap();
@@ -257,14 +250,8 @@ async fn group_commit_throughput() {
     let accepted = begin.elapsed();
     let begin = Instant::now();
     let settlements = taken.iter().map(|delivery| {
-        store.settle(Settlement {
-            at: 1,
-            delivery: Arc::clone(delivery),
-            attempts: 1,
-            ending: crate::store::Ending::Sent { ids: Vec::new() },
-            post: crate::store::StatusSet::default(),
-            follow_ups: Vec::new(),
-        })
+        let sent = crate::store::Ending::Sent { ids: Vec::new() };
+        store.settle(Settlement::new(1, Arc::clone(delivery), 1, sent))
     });
     let all = futures_util::stream::iter(settlements);
     futures_util::StreamExt::for_each_concurrent(all, 64, |settled| async {

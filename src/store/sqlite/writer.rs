@@ -5,13 +5,16 @@
 //! that cannot be written does not harm those that happen to be in its batch. After a disk error the database
 //! is opened afresh, so work goes on when the disk does.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::connect::Place;
 use super::purge::{self, Cursor};
-use super::{accept, fault, settle};
-use crate::store::{Acceptance, Accepted, Feed, Retention, Settled, Settlement, StoreError};
+use super::{accept, fault, memory, pieces, settle};
+use crate::memory::Remember;
+use crate::store::{Acceptance, Accepted, Delivery, Feed, Retention, Settled, Settlement, StoreError};
 use crate::world::Millis;
 
 /// How many requests share one commit at most.
@@ -23,6 +26,10 @@ pub(super) enum Work {
     Accept(Box<Acceptance>),
     /// A settlement.
     Settle(Box<Settlement>),
+    /// Changes of what is remembered.
+    Remember(Vec<Remember>),
+    /// One message whose missing pieces are overdue.
+    Release(Millis),
     /// One slice of a purge.
     Purge(Cursor, Millis),
 }
@@ -33,6 +40,10 @@ pub(super) enum Done {
     Accepted(Accepted),
     /// Of a settlement.
     Settled(Settled),
+    /// Of changes of what is remembered.
+    Remembered,
+    /// Of a message whose pieces were overdue: what was queued.
+    Released(Option<Arc<Delivery>>),
     /// Of a slice.
     Purged(purge::Slice),
 }
@@ -122,6 +133,11 @@ impl Writer {
                     acceptance.at - retention.dedupe,
                 )?),
                 Work::Settle(settlement) => Done::Settled(settle::settle(&transaction, settlement)?),
+                Work::Remember(changes) => {
+                    memory::remember(&transaction, changes)?;
+                    Done::Remembered
+                }
+                Work::Release(now) => Done::Released(pieces::release(&transaction, *now)?),
                 Work::Purge(cursor, now) => {
                     Done::Purged(purge::slice(&transaction, cursor, *now, &retention)?)
                 }
@@ -138,7 +154,8 @@ impl Writer {
             let new = match &done {
                 Done::Accepted(accepted) => accepted.new.as_slice(),
                 Done::Settled(settled) => settled.new.as_slice(),
-                Done::Purged(_) => &[],
+                Done::Released(released) => released.as_slice(),
+                Done::Remembered | Done::Purged(_) => &[],
             };
             for delivery in new {
                 self.feed.push(delivery);
