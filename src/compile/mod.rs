@@ -5,6 +5,7 @@
 
 mod call;
 mod condition;
+mod life;
 mod send;
 mod unused;
 mod value;
@@ -22,6 +23,7 @@ use crate::spec::{self, FromNode, Map};
 use crate::yaml::{Node, Text};
 
 use call::Calls;
+use life::Polls;
 
 /// The newest version of the mapping format.
 const VERSION: u64 = 1;
@@ -50,6 +52,8 @@ struct Compiler<'o> {
     deployment: Option<Vec<Declared>>,
     /// None: they could not be read, so no call can be called unknown.
     calls: Option<Calls>,
+    /// None: they could not be read, so no poll can be called unknown.
+    polls: Option<Polls>,
     address: bool,
     /// What the author named, in the order of the file.
     named: Vec<Named>,
@@ -95,9 +99,11 @@ impl<'o> Compiler<'o> {
             tables.insert(name.value.clone(), table);
         }
         let calls = Calls::of(spec, node, &mut named);
+        let polls = Polls::of(spec, &mut named);
         Self {
             out,
             calls: (!spec.shape.is_unread("calls")).then_some(calls),
+            polls: (!spec.shape.is_unread("poll")).then_some(polls),
             tables: (!spec.shape.is_unread("tables")).then_some(tables),
             config,
             deployment,
@@ -131,6 +137,7 @@ impl<'o> Compiler<'o> {
             calls,
             webhooks,
             send,
+            life: self.life(spec),
             limits: limits(spec.limits.as_ref(), Limits::default()),
             retry: retry(spec.retry.as_ref(), Retry::default()),
         }

@@ -89,6 +89,14 @@ impl Compiler<'_> {
             start += method.len() + 1;
         }
         let mut segments = Vec::new();
+        if path.trim().trim_matches('/').split_once('/').is_some_and(|(first, rest)| first == "actions" && !rest.contains('/')) && !shared {
+            let at = text.rfind("actions").unwrap_or(0);
+            let span = route.span_of(at..at + "actions".len());
+            let problem = Diagnostic::new(Code::InvalidRoute, span, "the routes `actions/NAME` are the platform's");
+            let problem = problem.label("here IS-Messenger asks for the mapping's `actions`");
+            self.out.push(problem.help("choose another path, such as `receive`"));
+            sound = false;
+        }
         if matches!(path.trim().trim_matches('/'), "message" | "message/message") && !shared {
             let at = text.rfind("message").unwrap_or(0);
             let span = route.span_of(at..at + "message".len());
@@ -206,7 +214,7 @@ impl Compiler<'_> {
             ack_error: ack.and_then(|ack| ack.error.as_ref()).map(|answer| self.answer(answer, &outer)),
             require: self.optional_condition(webhook.require.as_ref(), &outer),
             each: webhook.each.as_ref().map(|raw| self.value(&raw.0, &outer)),
-            rule: Rule { each: None, unique, when, lets, ignore, emit: None, also: false, rules },
+            rule: Rule { each: None, unique, when, lets, ignore, emit: None, poll: None, also: false, rules },
         }
     }
 
@@ -338,7 +346,7 @@ impl Compiler<'_> {
         (unique, when, lets, ignore)
     }
 
-    fn rule(&mut self, rule: &spec::Rule, outer: &Names) -> Rule {
+    pub(super) fn rule(&mut self, rule: &spec::Rule, outer: &Names) -> Rule {
         let each = rule.each.as_ref().map(|raw| self.value(&raw.0, outer));
         let mut names = outer.clone();
         if rule.shape.is_unread("let") {
@@ -354,14 +362,15 @@ impl Compiler<'_> {
                 None
             }
         };
+        let poll = self.poke(rule, &names);
         let rules: Vec<Rule> = rule.events.iter().map(|inner| self.rule(inner, &names)).collect();
-        let unread = ["emit", "ignore", "events"].into_iter().any(|key| rule.shape.is_unread(key));
-        if rule.emit.is_none() && rules.is_empty() && ignore.is_none() && !unread && !told {
+        let unread = ["emit", "poll", "ignore", "events"].into_iter().any(|key| rule.shape.is_unread(key));
+        if rule.emit.is_none() && poll.is_none() && rules.is_empty() && ignore.is_none() && !unread && !told {
             let span = rule.shape.key("", rule.span.at_start());
             let problem = Diagnostic::new(Code::MissingKey, span, "this rule does nothing");
             self.out.push(problem.help("add `emit:`, `ignore:` or nested `events:`"));
         }
-        Rule { each, unique, when, lets, ignore, emit, also: rule.also.is_some_and(|flag| flag.0), rules }
+        Rule { each, unique, when, lets, ignore, emit, poll, also: rule.also.is_some_and(|flag| flag.0), rules }
     }
 
     /// The members of an event in a rule that makes none: they are judged all the same. Says whether it told

@@ -67,6 +67,8 @@ scopes! {
     Response "response" Some(&["status", "headers", "text"]);
     /// What a call is given.
     Arg "arg" None;
+    /// Where the last page of a poll left off.
+    Cursor "cursor" None;
 }
 
 /// Whether anything reads a name; clones tell of the same name.

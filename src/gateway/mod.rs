@@ -3,7 +3,10 @@
 //! It speaks no HTTP of its own; `server` turns requests into calls of [`Gateway`]. Invariant: what it accepts is
 //! in the store before it says so.
 
+mod action;
+mod errand;
 mod message;
+mod poll;
 mod to_platform;
 mod to_provider;
 mod webhook;
@@ -28,6 +31,7 @@ use crate::plan::{self, Channel};
 use crate::store::{self, Direction, Lane, Retention, StatusSet, Store, StoreError};
 use crate::world::{Millis, World};
 
+pub use errand::{Driven, drive};
 pub use message::{MessageAnswer, Refused};
 pub use webhook::{Called, WebhookAnswer};
 
@@ -94,6 +98,9 @@ pub struct Gateway {
     store: Arc<dyn Store>,
     engine: Engine,
     calls: Arc<CallCache>,
+    transport: Arc<dyn Transport>,
+    acting: action::Room,
+    polls: poll::Polls,
     world: World,
     public_url: String,
     stop: watch::Sender<bool>,
@@ -129,7 +136,7 @@ impl Gateway {
             )),
             outbound: Arc::new(to_provider::ToProvider::new(
                 channels.clone(),
-                transport,
+                transport.clone(),
                 calls.clone(),
                 world.clone(),
             )),
@@ -143,8 +150,19 @@ impl Gateway {
             world: world.clone(),
         });
         let (stop, stopped) = watch::channel(false);
+        let acting = action::Room::new(channels.by_name.keys());
+        let polls = poll::Polls::start(poll::Parts {
+            channels: channels.clone(),
+            store: store.clone(),
+            transport: transport.clone(),
+            calls: calls.clone(),
+            world: world.clone(),
+            stopped: stopped.clone(),
+        });
         let purging = Mutex::new(Some(tokio::spawn(purge(store.clone(), world.clone(), stopped))));
-        Ok(Self { channels, store, engine, calls, world, public_url, stop, purging })
+        let gateway =
+            Self { channels, store, engine, calls, transport, acting, polls, world, public_url, stop, purging };
+        Ok(gateway)
     }
 
     /// The store.
@@ -166,7 +184,7 @@ impl Gateway {
     /// they leave after the next start.
     pub async fn finish(&self, within: Duration) {
         self.stop.send_replace(true);
-        self.engine.shutdown(within).await;
+        tokio::join!(self.engine.shutdown(within), self.polls.finish(within));
         let purging = self.purging.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(purging) = purging {
             let _ = purging.await;

@@ -2,7 +2,7 @@
 
 use smol_str::SmolStr;
 
-use super::Gateway;
+use super::{Channels, Gateway};
 use crate::expression::Value;
 use crate::load::ChannelSettings;
 use crate::message::{Event, EventKind};
@@ -67,9 +67,13 @@ impl Gateway {
         if received.parked.is_none() && matches!(received.verdict, Verdict::Rejected | Verdict::Replied) {
             return WebhookAnswer::Reply(received.reply);
         }
-        let acceptance = self.acceptance(&received, &request, found, name, &named);
+        let mut acceptance = self.acceptance(&received, &request, found, name, &named);
+        let pokes = self.polls.due(&received.polls, &mut acceptance);
         match self.store.accept(acceptance).await {
-            Ok(_) => WebhookAnswer::Reply(received.reply),
+            Ok(_) => {
+                self.polls.poke(pokes);
+                WebhookAnswer::Reply(received.reply)
+            }
             Err(error) => WebhookAnswer::Store(error),
         }
     }
@@ -109,12 +113,15 @@ impl Gateway {
             ..Acceptance::default()
         };
         for routed in &received.events {
-            self.add(&mut acceptance, routed, route);
+            self.channels.add(&mut acceptance, routed, route);
         }
         acceptance
     }
+}
 
-    fn add(&self, acceptance: &mut Acceptance, routed: &Routed, route: &str) {
+impl Channels {
+    /// Adds what follows from an event.
+    pub(super) fn add(&self, acceptance: &mut Acceptance, routed: &Routed, route: &str) {
         let Routed { channel, event } = routed;
         match event.kind {
             EventKind::Message | EventKind::MessageEcho => {
@@ -124,7 +131,6 @@ impl Gateway {
             EventKind::MessageStatus => {
                 let Some(status) = event.status else { return };
                 let post: StatusSet = self
-                    .channels
                     .get(channel)
                     .map(|found| found.statuses.iter().copied().collect())
                     .unwrap_or_default();
@@ -147,7 +153,7 @@ impl Gateway {
     /// The short forms under which the platform will know what does not fit it.
     fn aliases(&self, acceptance: &mut Acceptance, channel: &SmolStr, event: &Event) {
         let custom =
-            self.channels.get(channel).is_some_and(|found| found.platform.id_type == ContactIdKind::Custom);
+            self.get(channel).is_some_and(|found| found.platform.id_type == ContactIdKind::Custom);
         let mut add = |alias: &str, original: &str, of: AliasOf| {
             if alias != original {
                 acceptance.aliases.push(Alias {

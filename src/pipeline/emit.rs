@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use smol_str::SmolStr;
 
-use super::receive::Routed;
+use super::receive::{Poked, Routed};
 use crate::expression::{Env, Failure, Scope, Template, Turn, Value};
 use crate::message::{Attachment, Contact, Content, Event, EventKind, Fault, Location, Media, Status};
 use crate::plan::{ContactMember, Emission, Rule};
@@ -15,6 +15,8 @@ use crate::world::Millis;
 pub(super) struct Emitter {
     /// The events so far.
     pub(super) events: Vec<Routed>,
+    /// The polls that are asked for.
+    pub(super) polls: Vec<Poked>,
     /// Why something was left out on purpose.
     pub(super) ignored: Option<String>,
     /// Why something could not be understood.
@@ -82,6 +84,11 @@ impl Emitter {
         let mut took = false;
         if let Some(emission) = &rule.emit {
             self.emit(emission, env)?;
+            took = true;
+        }
+        if let Some(poke) = &rule.poll {
+            let with = poke.with.eval(env)?;
+            self.polls.push(Poked { channel: self.channel.clone(), poll: poke.poll.clone(), with });
             took = true;
         }
         for inner in &rule.rules {

@@ -9,6 +9,7 @@ mod answer;
 mod calling;
 mod decode;
 mod emit;
+mod errand;
 mod incoming;
 mod parts;
 mod receive;
@@ -18,8 +19,9 @@ mod trace;
 mod verify;
 
 pub use answer::Reply;
+pub use errand::{Errand, Ground, Page};
 pub use incoming::Incoming;
-pub use receive::{Directory, NoRoute, Received, Route, Routed, Site, Verdict, find_route, receive};
+pub use receive::{Directory, NoRoute, Poked, Received, Route, Routed, Site, Verdict, find_route, receive};
 pub use sending::{Next, Outcome, Progress, Sending};
 pub use split::{size, split};
 pub use trace::Trace;

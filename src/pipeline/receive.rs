@@ -49,6 +49,17 @@ pub struct Routed {
     pub event: Event,
 }
 
+/// That a webhook asks for a poll.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Poked {
+    /// The channel's name.
+    pub channel: SmolStr,
+    /// The poll.
+    pub poll: SmolStr,
+    /// A map of what its request is given.
+    pub with: Value,
+}
+
 /// What a request came to.
 #[derive(Debug)]
 pub struct Received {
@@ -60,6 +71,8 @@ pub struct Received {
     pub reason: Option<String>,
     /// The events.
     pub events: Vec<Routed>,
+    /// The polls that are to be run at once.
+    pub polls: Vec<Poked>,
     /// Why the mapping could not understand it, or all of it: the request is to be kept for a replay.
     pub parked: Option<String>,
 }
@@ -71,6 +84,7 @@ impl Received {
             verdict: Verdict::Rejected,
             reason: Some(reason),
             events: Vec::new(),
+            polls: Vec::new(),
             parked: None,
         }
     }
@@ -170,7 +184,14 @@ pub fn receive(site: &Site<'_>, route: Route<'_>, request: &Incoming, trace: &mu
     if let Some(reply) = &webhook.reply {
         return match answer(reply, &mut env) {
             Ok(reply) => {
-                Received { reply, verdict: Verdict::Replied, reason: None, events: Vec::new(), parked: None }
+                Received {
+                    reply,
+                    verdict: Verdict::Replied,
+                    reason: None,
+                    events: Vec::new(),
+                    polls: Vec::new(),
+                    parked: None,
+                }
             }
             Err(failure) => Received::rejected(400, failure.0),
         };
@@ -246,10 +267,11 @@ fn nodes(
 
 /// Answers, once the rules have run.
 fn finish(webhook: &Webhook, body: Value, emitter: Emitter, mut env: Env<'_>) -> Received {
-    let Emitter { events, ignored, failed, .. } = emitter;
+    let Emitter { events, polls, ignored, failed, .. } = emitter;
     env.set(Scope::It, body);
     env.turn = Turn::default();
-    let verdict = if events.is_empty() && failed.is_none() { Verdict::Ignored } else { Verdict::Accepted };
+    let nothing = events.is_empty() && polls.is_empty();
+    let verdict = if nothing && failed.is_none() { Verdict::Ignored } else { Verdict::Accepted };
     let chosen = if verdict == Verdict::Accepted { &webhook.ack_ok } else { &webhook.ack_ignored };
     let mut parked = failed;
     let reply = answer(chosen, &mut env).unwrap_or_else(|failure| {
@@ -261,7 +283,7 @@ fn finish(webhook: &Webhook, body: Value, emitter: Emitter, mut env: Env<'_>) ->
         (None, Verdict::Ignored) => ignored.or_else(|| Some("no rule applies".into())),
         (None, _) => None,
     };
-    Received { reply, verdict, reason, events, parked }
+    Received { reply, verdict, reason, events, polls, parked }
 }
 
 /// Answers a request that is proven to be the provider's and can't be read. Where the mapping answers a success,

@@ -5,6 +5,7 @@
 
 mod call;
 mod channel;
+mod life;
 mod receive;
 mod send;
 mod words;
@@ -17,6 +18,7 @@ use crate::expression::{Env, Failure, Template, Value};
 
 pub use call::*;
 pub use channel::*;
+pub use life::*;
 pub use receive::*;
 pub use send::*;
 pub use words::*;
@@ -40,6 +42,8 @@ pub struct Plan {
     pub webhooks: Vec<Webhook>,
     /// How a message is sent; none for a mapping that only receives.
     pub send: Option<Send>,
+    /// What the gateway does of its own accord.
+    pub life: Life,
     /// How fast.
     pub limits: Limits,
     /// What happens when a request fails for now.

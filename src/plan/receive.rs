@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use smol_str::SmolStr;
 
-use super::Lets;
+use super::{Lets, Poke};
 use super::words::{Algorithm, Decode, Encoding};
 use crate::expression::{Condition, Template};
 use crate::message::{EventKind, IdOwner};
@@ -153,6 +153,8 @@ pub struct Rule {
     pub ignore: Option<Condition>,
     /// The event that the node is.
     pub emit: Option<Box<Emission>>,
+    /// The poll that is asked for.
+    pub poll: Option<Box<Poke>>,
     /// Whether later rules see the node too.
     pub also: bool,
     /// Rules for the same node.

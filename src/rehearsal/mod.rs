@@ -5,6 +5,7 @@
 mod compare;
 mod judge;
 mod receiving;
+mod running;
 mod sending;
 mod stage;
 mod suite;
@@ -14,6 +15,7 @@ mod tests;
 pub use compare::{Difference, compare};
 pub use judge::read_tests;
 pub use receiving::{Rehearsed, receive, request_of};
+pub use running::{Run, run};
 pub use sending::{answers_of, message_of, parts, send, send_live};
 pub use stage::{NOW, Stage};
 pub use suite::{CaseResult, run as run_tests, sent_of, sign_webhook, stage_of, webhook_of};

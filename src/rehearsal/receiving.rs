@@ -10,7 +10,7 @@ use smol_str::SmolStr;
 use super::stage::Stage;
 use crate::expression::Value;
 use crate::message::EventKind;
-use crate::pipeline::{Incoming, NoRoute, Reply, Site, Trace, Verdict, find_route};
+use crate::pipeline::{Incoming, NoRoute, Reply, Routed, Site, Trace, Verdict, find_route};
 use crate::platform::request_body;
 use crate::store::StatusSet;
 
@@ -32,7 +32,7 @@ pub fn receive(stage: &Stage<'_>, shared: bool, request: &Incoming, seen: &mut H
             let status = if matches!(problem, NoRoute::Path { .. }) { 404 } else { 405 };
             let reason = problem.to_string();
             let json =
-                result(&Reply::error(status, &reason), Verdict::Rejected, Some(&reason), vec![], vec![]);
+                result(&Reply::error(status, &reason), Verdict::Rejected, Some(&reason), (vec![], vec![]), vec![]);
             return Rehearsed { json, trace: Trace::default() };
         }
     };
@@ -45,10 +45,26 @@ pub fn receive(stage: &Stage<'_>, shared: bool, request: &Incoming, seen: &mut H
         world: &stage.world,
     };
     let received = crate::pipeline::receive(&site, route, request, &mut trace);
+    let (events, requests, problem) = deliver(stage, &received.events, seen);
+    let reason = received.reason.clone().or(problem);
+    let polls = received.polls.iter().map(|poked| {
+        Value::map([("poll", Value::Text(poked.poll.clone())), ("with", poked.with.clone())])
+    });
+    let polls = polls.collect();
+    let json = result(&received.reply, received.verdict, reason.as_deref(), (events, polls), requests);
+    Rehearsed { json, trace: trace.unwrap_or_default() }
+}
+
+/// The events as JSON, the requests that post them, and why one is not posted.
+pub(super) fn deliver(
+    stage: &Stage<'_>,
+    given: &[Routed],
+    seen: &mut HashSet<String>,
+) -> (Vec<Value>, Vec<Value>, Option<String>) {
     let mut events = Vec::new();
     let mut requests = Vec::new();
-    let mut reason = received.reason.clone();
-    for routed in &received.events {
+    let mut reason = None;
+    for routed in given {
         let event = &routed.event;
         events.push(
             serde_json::to_vec(event).ok().and_then(|json| Value::from_json(&json).ok()).unwrap_or_default(),
@@ -71,15 +87,14 @@ pub fn receive(stage: &Stage<'_>, shared: bool, request: &Incoming, seen: &mut H
             }
         }
     }
-    let json = result(&received.reply, received.verdict, reason.as_deref(), events, requests);
-    Rehearsed { json, trace: trace.unwrap_or_default() }
+    (events, requests, reason)
 }
 
 fn result(
     reply: &Reply,
     verdict: Verdict,
     reason: Option<&str>,
-    events: Vec<Value>,
+    (events, polls): (Vec<Value>, Vec<Value>),
     platform_requests: Vec<Value>,
 ) -> Value {
     let headers = reply.headers.iter().map(|(name, value)| (SmolStr::new(name), Value::text(value)));
@@ -95,6 +110,7 @@ fn result(
         ("verdict", Value::text(verdict.as_str())),
         ("reason", reason.map_or(Value::Null, Value::text)),
         ("events", Value::list(events)),
+        ("polls", Value::list(polls)),
         ("platform_requests", Value::list(platform_requests)),
         ("calls", Value::list(Vec::new())),
     ])

@@ -71,6 +71,18 @@ fn broken(stage: &Stage<'_>, message: &Outbound, reason: String) -> Value {
 }
 
 fn result(stage: &Stage<'_>, message: &Outbound, requests: &[Outgoing], outcome: &Outcome) -> Value {
+    let failed = match outcome {
+        Outcome::Failed { fault } | Outcome::OptOut { fault } => failed_status(stage, message, fault),
+        _ => None,
+    };
+    let mut result = vec![("requests", Value::list(requests.iter().map(request_json).collect()))];
+    result.extend(report(outcome));
+    result.push(("platform_requests", Value::list(failed.into_iter().collect())));
+    Value::map(result)
+}
+
+/// What an outcome is, member by member.
+pub(super) fn report(outcome: &Outcome) -> [(&'static str, Value); 4] {
     let ids = match outcome {
         Outcome::Sent { ids } => ids.concat().into_iter().map(Value::from).collect(),
         _ => Vec::new(),
@@ -83,18 +95,12 @@ fn result(stage: &Stage<'_>, message: &Outbound, requests: &[Outgoing], outcome:
         0 => Value::from(i64::try_from(ms / 1000).unwrap_or(i64::MAX)),
         _ => Value::Float(ms as f64 / 1000.0),
     });
-    let failed = match outcome {
-        Outcome::Failed { fault } | Outcome::OptOut { fault } => failed_status(stage, message, fault),
-        _ => None,
-    };
-    Value::map([
-        ("requests", Value::list(requests.iter().map(request_json).collect())),
+    [
         ("outcome", Value::text(outcome.as_str())),
         ("ids", Value::list(ids)),
         ("error", error.unwrap_or_default()),
         ("retry_after", retry_after.unwrap_or_default()),
-        ("platform_requests", Value::list(failed.into_iter().collect())),
-    ])
+    ]
 }
 
 /// The status that tells the platform that a message failed.
@@ -112,7 +118,7 @@ fn failed_status(stage: &Stage<'_>, message: &Outbound, fault: &Fault) -> Option
     request_body(&stage.platform, &event).ok().flatten().map(Stage::platform_request)
 }
 
-fn request_json(request: &Outgoing) -> Value {
+pub(super) fn request_json(request: &Outgoing) -> Value {
     let url = request.urls.first().map(String::as_str).unwrap_or_default();
     let (bare, query) = url.split_once('?').unwrap_or((url, ""));
     let query: Vec<(SmolStr, Value)> = url::form_urlencoded::parse(query.as_bytes())

@@ -6,6 +6,7 @@ use smol_str::SmolStr;
 
 use super::compare::{Difference, compare};
 use super::receiving::{receive, request_of};
+use super::running::{Run, run as run_it};
 use super::sending::{answers_of, message_of, send};
 use super::stage::{NOW, Stage};
 use crate::call::{Scripted, ScriptedAnswer};
@@ -15,6 +16,7 @@ use crate::message::Outbound;
 use crate::pipeline::{Incoming, find_route, sign};
 use crate::plan::Plan;
 use crate::spec::{self, MappingTests, Raw, TestCase, TestChannel};
+use crate::yaml::Text;
 
 /// What a test came to.
 #[derive(Clone, Debug)]
@@ -59,7 +61,8 @@ fn run_case(plan: &Plan, channel: Option<&TestChannel>, case: &TestCase) -> Case
     let outcome = match (&case.receive, &case.send) {
         (Some(received), None) => rehearse_webhook(&stage, received),
         (None, Some(sent)) => rehearse_message(&stage, sent, &case.provider),
-        _ => Err("a test is either `receive` or `send`".into()),
+        (None, None) if let Some(given) = &case.run => rehearse_run(&stage, given, &case.provider),
+        _ => Err("a test is one of `receive`, `send` and `run`".into()),
     };
     match outcome {
         Ok(outcome) => {
@@ -182,6 +185,47 @@ fn rehearse_message(
     Ok(send(stage, &message, &Scripted::new(answers)))
 }
 
+fn rehearse_run(
+    stage: &Stage<'_>,
+    given: &spec::RunCase,
+    provider: &[spec::ScriptedAnswer],
+) -> Result<Value, String> {
+    let what = run_of(stage.plan, given)?;
+    let answers = answers_of(&Value::list(provider.iter().map(answer_value).collect()))?;
+    let cursor = given.cursor.as_ref().map_or(Value::Null, |raw| raw.0.to_value());
+    Ok(run_it(stage, what, &cursor, &raw_map(&given.with), &Scripted::new(answers)))
+}
+
+/// What a test runs.
+pub(super) fn run_of<'p>(plan: &'p Plan, given: &'p spec::RunCase) -> Result<Run<'p>, String> {
+    let life = &plan.life;
+    let contact = given.contact_id.as_ref().map(|id| id.value.as_str());
+    let none = |what: &str, name: &Text| format!("the mapping has no {what} `{}`", name.value);
+    match (&given.lifecycle, &given.action, &given.poll, &given.lookup_contact) {
+        (Some(name), None, None, None) => {
+            let steps = match name.value.as_str() {
+                "on_connect" => &life.on_connect,
+                "on_disconnect" => &life.on_disconnect,
+                "probe" => &life.probe,
+                _ => return Err(none("lifecycle", name)),
+            };
+            Ok(Run::Steps(steps, None))
+        }
+        (None, Some(name), None, None) => {
+            let steps = life.action(&name.value).ok_or_else(|| none("action", name))?;
+            Ok(Run::Steps(steps, contact.or(Some(""))))
+        }
+        (None, None, Some(name), None) => {
+            life.poll(&name.value).map(Run::Poll).ok_or_else(|| none("poll", name))
+        }
+        (None, None, None, Some(id)) => match &life.lookup_contact {
+            Some(look_up) => Ok(Run::LookUp(&look_up.profile, &id.value)),
+            None => Err("the mapping has no `lookup_contact`".into()),
+        },
+        _ => Err("`run` is exactly one of `lifecycle`, `action`, `poll` and `lookup_contact`".into()),
+    }
+}
+
 /// The message of a test, and the answers that the provider gives.
 pub fn sent_of(
     given: &spec::SendCase,
@@ -236,6 +280,9 @@ fn check(expect: &spec::Expect, outcome: &Value) -> Vec<Difference> {
     for (name, raw) in [
         ("verdict", &expect.verdict),
         ("events", &expect.events),
+        ("polls", &expect.polls),
+        ("value", &expect.value),
+        ("cursor", &expect.cursor),
         ("requests", &expect.requests),
         ("outcome", &expect.outcome),
         ("ids", &expect.ids),

@@ -6,12 +6,14 @@
 //! an editor accepts and what the reader accepts are the same keys.
 
 mod installation;
+mod life;
 mod mapping;
 mod read;
 mod test;
 
 pub use installation::{Channel, Installation, Network, Platform, Server};
+pub use life::{Errands, Lifecycle, Poll};
 pub use mapping::*;
 pub(crate) use read::unknown_keys;
 pub use read::{Count, Docs, Duration, Flag, FromNode, Map, Rate, Raw, Shape};
-pub use test::{Answer as ScriptedAnswer, Expect, MappingTests, Receive, SendCase, TestCase, TestChannel};
+pub use test::{Answer as ScriptedAnswer, Expect, MappingTests, Receive, RunCase, SendCase, TestCase, TestChannel};
