@@ -5,6 +5,7 @@
 //! canonical JSON of `dry-run`: members that hold nothing are left out.
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use crate::world::Millis;
 
@@ -284,6 +285,23 @@ pub struct Event {
     /// Why it failed; for [`EventKind::MessageStatus`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Fault>,
+    /// All messages that were sent to the contact up to this moment are meant, not the one of `id`; for
+    /// [`EventKind::MessageStatus`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub up_to: Option<Millis>,
+}
+
+/// The place of a piece in a message that was cut up on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// What all pieces of the message have in common, for one contact.
+    pub key: SmolStr,
+    /// Where it stands among them; the numbers need not begin at a certain one.
+    pub index: u16,
+    /// How many there are.
+    pub total: u16,
+    /// How long the first one that comes waits for the others, in milliseconds.
+    pub ttl: Millis,
 }
 
 #[cfg(test)]

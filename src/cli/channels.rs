@@ -148,11 +148,7 @@ pub(super) fn transport(settings: &Settings) -> Result<HttpTransport, Trouble> {
 }
 
 /// Takes steps of a channel's life.
-pub(super) async fn live(
-    channel: &ChannelSettings,
-    steps: &[CallStep],
-    transport: &dyn Transport,
-) -> Lived {
+pub(super) async fn live(channel: &ChannelSettings, steps: &[CallStep], transport: &dyn Transport) -> Lived {
     if steps.is_empty() {
         return Lived { driven: None };
     }
@@ -185,7 +181,8 @@ fn list(settings: &Settings, format: Format) {
             format!("  API Base URL  {}", text("api_base_url")),
         ];
         lines.extend(items("webhooks").iter().map(|webhook| format!("  webhook       {webhook}")));
-        for (name, label) in [("lifecycle", "lifecycle    "), ("actions", "actions      "), ("polls", "polls        ")]
+        for (name, label) in
+            [("lifecycle", "lifecycle    "), ("actions", "actions      "), ("polls", "polls        ")]
         {
             let items = items(name);
             if !items.is_empty() {
@@ -201,15 +198,15 @@ fn described(settings: &Settings, channel: &ChannelSettings) -> Value {
     let (base, life) = (format!("{}/channels/{name}", settings.public_url), &plan.life);
     let texts = |texts: Vec<String>| Value::list(texts.into_iter().map(Value::from).collect());
     let webhooks = plan.webhooks.iter().map(|webhook| {
-        let below =
-            if webhook.shared { format!("{}/providers/{}", settings.public_url, plan.name) } else { base.clone() };
+        let below = if webhook.shared {
+            format!("{}/providers/{}", settings.public_url, plan.name)
+        } else {
+            base.clone()
+        };
         format!("{} {below}/{}", webhook.methods.join("|"), webhook.route())
     });
-    let lifecycle = [
-        ("on_connect", &life.on_connect),
-        ("on_disconnect", &life.on_disconnect),
-        ("probe", &life.probe),
-    ];
+    let lifecycle =
+        [("on_connect", &life.on_connect), ("on_disconnect", &life.on_disconnect), ("probe", &life.probe)];
     let lifecycle = lifecycle.iter().filter(|(_, steps)| !steps.is_empty()).map(|(name, _)| (*name).into());
     Value::map([
         ("name", Value::Text(name.clone())),

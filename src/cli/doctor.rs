@@ -79,7 +79,9 @@ pub(super) fn run(args: &Args) -> Result<Verdict, Trouble> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let checks = match settings {
-        None => vec![Check::new("installation", Health::Bad, "it has errors or lacks secrets, as told above")],
+        None => {
+            vec![Check::new("installation", Health::Bad, "it has errors or lacks secrets, as told above")]
+        }
         Some(settings) => runtime.block_on(examine(&settings))?,
     };
     match args.format {
@@ -195,10 +197,10 @@ async fn reachable(settings: &Settings, transport: &HttpTransport) -> Check {
         Ok(response) if response.status == 200 && response.body.starts_with(b"ok") => {
             (Health::Good, format!("{url} answers"))
         }
-        Ok(response) => {
-            (Health::Bad, format!("{url} answers {}: something else is there", response.status))
+        Ok(response) => (Health::Bad, format!("{url} answers {}: something else is there", response.status)),
+        Err(error) => {
+            (Health::Unknown, format!("nothing answers at {url} ({error}); is the gateway running?"))
         }
-        Err(error) => (Health::Unknown, format!("nothing answers at {url} ({error}); is the gateway running?")),
     };
     Check::new("gateway", health, message)
 }
@@ -229,7 +231,8 @@ fn clock(skews: &[Millis]) -> Check {
     };
     let (seconds, direction) = (least.abs() / 1000, if *least > 0 { "ahead of" } else { "behind" });
     if least.abs() > SKEW {
-        let message = format!("{seconds} s {direction} the providers'; signatures and tokens will be refused");
+        let message =
+            format!("{seconds} s {direction} the providers'; signatures and tokens will be refused");
         return Check::new("clock", Health::Bad, message);
     }
     Check::new("clock", Health::Good, "as the providers'")

@@ -1,6 +1,5 @@
 //! `dry-run`: one webhook or one message through the real pipeline, offline.
 
-use std::collections::HashSet;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +11,9 @@ use crate::diagnostic::text;
 use crate::expression::Value;
 use crate::load::Library;
 use crate::plan::Plan;
-use crate::rehearsal::{NOW, Stage, answers_of, message_of, parts, receive, request_of, send, send_live};
+use crate::rehearsal::{
+    Kept, NOW, Stage, answers_of, message_of, parts, receive, request_of, send, send_live,
+};
 
 /// Arguments of `dry-run`.
 #[derive(Debug, clap::Args)]
@@ -108,17 +109,21 @@ fn receiving(args: &Args, stage: &Stage<'_>, path: &Path) -> Result<Verdict, Tro
         Value::List(items) => items.to_vec(),
         one => vec![one.clone()],
     };
-    let mut seen = HashSet::new();
+    let mut kept = store(stage)?;
+    let provider = provider(args)?;
     let mut results = Vec::new();
     for (index, given) in requests.iter().enumerate() {
         let (shared, request) = request_of(stage, given).map_err(Trouble)?;
-        let rehearsed = receive(stage, shared, &request, &mut seen);
+        let rehearsed = receive(stage, shared, &request, &provider, &mut kept);
         if args.format == Format::Text {
             print(&format!("== request {}: {} {}", index + 1, request.method, request.url));
             for (name, value) in &rehearsed.trace.0 {
                 print(&format!("-- {name}\n{}", pretty(value)));
             }
-            print(&sections(&rehearsed.json, &["verdict", "reason", "events", "platform_requests", "reply"]));
+            print(&sections(
+                &rehearsed.json,
+                &["verdict", "reason", "events", "platform_requests", "calls", "remembered", "reply"],
+            ));
         }
         results.push(rehearsed.json);
     }
@@ -130,28 +135,39 @@ fn receiving(args: &Args, stage: &Stage<'_>, path: &Path) -> Result<Verdict, Tro
 
 fn sending(args: &Args, stage: &Stage<'_>, path: &Path) -> Result<Verdict, Trouble> {
     let message = message_of(&read_json(path)?).map_err(Trouble)?;
+    let mut kept = store(stage)?;
     let result = if args.live {
         let policy = NetworkPolicy { allow_private: args.allow_private };
         let transport = HttpTransport::new(policy).map_err(|error| Trouble(error.to_string()))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(send_live(stage, &message, &transport))
+        runtime.block_on(send_live(stage, &message, &transport, &mut kept))
     } else {
-        let answers = args.provider.as_deref().map(read_json).transpose()?.unwrap_or_default();
-        send(stage, &message, &Scripted::new(answers_of(&answers).map_err(Trouble)?))
+        send(stage, &message, &provider(args)?, &mut kept)
     };
     match args.format {
         Format::Json => print(&pretty(&result)),
         Format::Text => {
-            if let Ok(parts) = parts(stage, &message) {
+            if let Ok(parts) = parts(stage, &message, &store(stage)?) {
                 print(&format!("-- parts\n{}", pretty(&parts)));
             }
             print(&sections(
                 &result,
-                &["requests", "outcome", "ids", "error", "retry_after", "platform_requests"],
+                &["requests", "outcome", "ids", "error", "retry_after", "platform_requests", "remembered"],
             ));
         }
     }
     Ok(Verdict::Good)
+}
+
+/// What the provider answers.
+fn provider(args: &Args) -> Result<Scripted, Trouble> {
+    let answers = args.provider.as_deref().map(read_json).transpose()?.unwrap_or_default();
+    Ok(Scripted::new(answers_of(&answers).map_err(Trouble)?))
+}
+
+/// What stands for the store: what `--channel` says that it holds.
+fn store(stage: &Stage<'_>) -> Result<Kept, Trouble> {
+    Kept::of(&stage.store).map_err(|problem| Trouble(format!("the channel: {problem}")))
 }
 
 /// The members of a result, each under its name; those that hold nothing are left out.

@@ -11,7 +11,7 @@ use crate::plan::{Cache, Call, CallAction, CallStep, Exchange, Repeat};
 use crate::spec::{self, Raw};
 use crate::yaml::{Entry, Kind, Node, Text};
 
-const CALL: &[Scope] = &[Scope::Config, Scope::Deployment, Scope::Channel, Scope::Arg];
+const CALL: &[Scope] = &[Scope::Config, Scope::Deployment, Scope::Channel, Scope::Arg, Scope::Store];
 /// The status that shows that a cached value is no good any more, unless the mapping says otherwise.
 const UNAUTHORIZED: u16 = 401;
 
@@ -286,6 +286,7 @@ impl Compiler<'_> {
             self.unknown_call(name);
             return Template::Literal(Value::Null);
         };
+        names.mark_late();
         calls.names.iter().skip(index).take(1).for_each(|(_, read)| read.mark());
         Template::Call(Box::new(CallUse {
             index,

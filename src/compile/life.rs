@@ -11,7 +11,7 @@ use crate::plan::{CallStep, Exchange, Life, LookUp, Poke, Poll, Rule};
 use crate::spec::{self, Errands, FromNode, Map, Raw};
 use crate::yaml::{Node, Text};
 
-const LIFE: &[Scope] = &[Scope::Config, Scope::Deployment, Scope::Channel];
+const LIFE: &[Scope] = &[Scope::Config, Scope::Deployment, Scope::Channel, Scope::Store];
 /// How many pages a poll fetches at once.
 const PAGES: u64 = 50;
 /// How often a poll may be at most.
@@ -21,7 +21,16 @@ const PROFILE_TTL: Duration = Duration::from_hours(7 * 24);
 
 /// What a contact's profile may say.
 const PROFILE: &[&str] = &[
-    "name", "first_name", "last_name", "avatar", "country", "email", "phone", "language", "locale", "timezone",
+    "name",
+    "first_name",
+    "last_name",
+    "avatar",
+    "country",
+    "email",
+    "phone",
+    "language",
+    "locale",
+    "timezone",
 ];
 
 /// The polls of a mapping, before any of them is compiled.
@@ -50,7 +59,8 @@ impl Compiler<'_> {
         let lifecycle = spec.lifecycle.as_ref();
         if let Some(lifecycle) = lifecycle {
             let given = [&lifecycle.on_connect, &lifecycle.on_disconnect, &lifecycle.probe];
-            let unread = ["on_connect", "on_disconnect", "probe"].iter().any(|key| lifecycle.shape.is_unread(key));
+            let unread =
+                ["on_connect", "on_disconnect", "probe"].iter().any(|key| lifecycle.shape.is_unread(key));
             if given.iter().all(|errands| errands.0.is_empty()) && !unread {
                 let problem = Diagnostic::new(Code::MissingKey, lifecycle.span, "`lifecycle` says nothing");
                 self.out.push(problem.help("add `on_connect:`, `on_disconnect:` or `probe:`"));
@@ -166,7 +176,8 @@ impl Compiler<'_> {
             None => {
                 let known: Vec<String> = polls.0.iter().map(|(name, _)| format!("`{name}`")).collect();
                 let message = format!("there is no poll `{}`", name.value);
-                let problem = Diagnostic::new(Code::UnknownName, name.span, message).label("not under `poll:`");
+                let problem =
+                    Diagnostic::new(Code::UnknownName, name.span, message).label("not under `poll:`");
                 let problem =
                     problem.did_you_mean(&name.value, polls.0.iter().map(|(name, _)| name.as_str()));
                 self.out.push(match (&problem.fix, known.is_empty()) {
@@ -182,9 +193,9 @@ impl Compiler<'_> {
     /// A value, or `{value, ttl}`.
     fn profile(&mut self, node: &Node, names: &Names) -> LookUp {
         let entries = node.as_map().unwrap_or_default();
-        let pair = node.get("value").filter(|_| {
-            entries.iter().all(|entry| matches!(entry.key.value.as_str(), "value" | "ttl"))
-        });
+        let pair = node
+            .get("value")
+            .filter(|_| entries.iter().all(|entry| matches!(entry.key.value.as_str(), "value" | "ttl")));
         let ttl = pair.and(node.get("ttl")).and_then(|ttl| spec::Duration::from_node(ttl, self.out));
         let node = pair.unwrap_or(node);
         let entries = node.as_map().unwrap_or_default();
@@ -193,7 +204,8 @@ impl Compiler<'_> {
         } else if entries.is_empty() && node.as_text().is_none() {
             let message = "`lookup_contact` is a call, or a map of what is known of the contact";
             let problem = Diagnostic::new(Code::WrongType, node.span, message);
-            self.out.push(problem.help("for example `lookup_contact: {$call: profile, id: \"{{contact.id}}\"}`"));
+            self.out
+                .push(problem.help("for example `lookup_contact: {$call: profile, id: \"{{contact.id}}\"}`"));
         }
         LookUp { profile: self.value(node, names), ttl: ttl.map_or(PROFILE_TTL, |ttl| ttl.0) }
     }
@@ -203,7 +215,8 @@ impl Compiler<'_> {
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         for (name, _) in &actions.0 {
             if name.value.is_empty() || !name.value.chars().all(fits) {
-                let problem = Diagnostic::new(Code::InvalidValue, name.span, "an action's name is part of its URL");
+                let problem =
+                    Diagnostic::new(Code::InvalidValue, name.span, "an action's name is part of its URL");
                 self.out.push(problem.help("use letters, digits, `-`, `_` and `.`"));
             }
         }

@@ -6,6 +6,7 @@
 mod call;
 mod condition;
 mod life;
+mod remember;
 mod send;
 mod unused;
 mod value;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::expression::{Declared, Names, Read, Scope, Table, Value};
+use crate::expression::{Declared, Names, Read, Remembered, Scope, Table, Value};
 use crate::plan::{ConfigField, ConfigType, Limits, Plan, Rate, Retry};
 use crate::spec::{self, FromNode, Map};
 use crate::yaml::{Node, Text};
@@ -55,6 +56,7 @@ struct Compiler<'o> {
     /// None: they could not be read, so no poll can be called unknown.
     polls: Option<Polls>,
     address: bool,
+    memory: Remembered,
     /// What the author named, in the order of the file.
     named: Vec<Named>,
 }
@@ -98,6 +100,7 @@ impl<'o> Compiler<'o> {
             let table = TableRows { table: Arc::new(table(rows)), rows: values, read };
             tables.insert(name.value.clone(), table);
         }
+        let memory = remember::names_of(node);
         let calls = Calls::of(spec, node, &mut named);
         let polls = Polls::of(spec, &mut named);
         Self {
@@ -107,6 +110,7 @@ impl<'o> Compiler<'o> {
             tables: (!spec.shape.is_unread("tables")).then_some(tables),
             config,
             deployment,
+            memory,
             address: spec.shape.is_unread("config")
                 || spec.config.0.iter().any(|(_, item)| item.address.is_some_and(|flag| flag.0)),
             named,
@@ -125,6 +129,7 @@ impl<'o> Compiler<'o> {
         let calls = self.calls(spec);
         let webhooks = self.webhooks(spec);
         let send = spec.send.as_ref().and_then(|send| self.send(spec, send));
+        let life = self.life(spec);
         Plan {
             name: spec.name.value.clone(),
             title: spec
@@ -135,9 +140,10 @@ impl<'o> Compiler<'o> {
             config: self.fields(&spec.config),
             deployment: self.fields(&spec.deployment),
             calls,
+            reads_store: self.memory.read.is_read(),
             webhooks,
             send,
-            life: self.life(spec),
+            life,
             limits: limits(spec.limits.as_ref(), Limits::default()),
             retry: retry(spec.retry.as_ref(), Retry::default()),
         }
@@ -174,7 +180,9 @@ impl<'o> Compiler<'o> {
 
     /// The names that are visible with the given scopes.
     fn names(&self, scopes: &[Scope]) -> Names {
-        Names::of(scopes).declare(self.config.clone(), self.deployment.clone())
+        Names::of(scopes)
+            .declare(self.config.clone(), self.deployment.clone())
+            .remembering(self.memory.clone())
     }
 }
 

@@ -13,7 +13,8 @@ use crate::plan::{
 use crate::spec::{self, Map, Raw};
 use crate::yaml::Text;
 
-const SEND: &[Scope] = &[Scope::Config, Scope::Deployment, Scope::Channel, Scope::Message, Scope::Contact];
+const SEND: &[Scope] =
+    &[Scope::Config, Scope::Deployment, Scope::Channel, Scope::Message, Scope::Contact, Scope::Store];
 pub(super) const RESPONSE: &[Scope] = &[Scope::It, Scope::Root, Scope::Response];
 
 /// Why a response can ask for no call.
@@ -159,6 +160,7 @@ impl Compiler<'_> {
                     .unwrap_or_default(),
                 repeat: step.repeat.as_ref().map(|repeat| self.repeat(repeat, &in_response)),
             },
+            consume: self.consume(&step.consume),
         }
     }
 
@@ -304,6 +306,7 @@ impl Compiler<'_> {
             ok: self.optional_condition(response.ok.as_ref(), names),
             id: response.id.as_ref().map(|raw| self.value(&raw.0, names)),
             returns: response.r#return.as_ref().map(|raw| self.value(&raw.0, names)),
+            remember: self.memos(&response.remember, names),
             error_code: error.and_then(|error| error.code.as_ref()).map(|raw| self.value(&raw.0, names)),
             error_message: error
                 .and_then(|error| error.message.as_ref())

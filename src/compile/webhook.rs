@@ -89,10 +89,17 @@ impl Compiler<'_> {
             start += method.len() + 1;
         }
         let mut segments = Vec::new();
-        if path.trim().trim_matches('/').split_once('/').is_some_and(|(first, rest)| first == "actions" && !rest.contains('/')) && !shared {
+        if path
+            .trim()
+            .trim_matches('/')
+            .split_once('/')
+            .is_some_and(|(first, rest)| first == "actions" && !rest.contains('/'))
+            && !shared
+        {
             let at = text.rfind("actions").unwrap_or(0);
             let span = route.span_of(at..at + "actions".len());
-            let problem = Diagnostic::new(Code::InvalidRoute, span, "the routes `actions/NAME` are the platform's");
+            let problem =
+                Diagnostic::new(Code::InvalidRoute, span, "the routes `actions/NAME` are the platform's");
             let problem = problem.label("here IS-Messenger asks for the mapping's `actions`");
             self.out.push(problem.help("choose another path, such as `receive`"));
             sound = false;
@@ -136,8 +143,8 @@ impl Compiler<'_> {
         path: Vec<Segment>,
         shared: bool,
     ) -> Webhook {
-        let outer = self.names(if shared { SHARED } else { CHANNEL });
-        let inner = self.names(CHANNEL);
+        let outer = self.names(if shared { SHARED } else { CHANNEL }).prompt();
+        let inner = self.names(CHANNEL).with(&[Scope::Store]).prompt();
         let verify: Vec<Verify> = spec
             .verify
             .iter()
@@ -214,7 +221,18 @@ impl Compiler<'_> {
             ack_error: ack.and_then(|ack| ack.error.as_ref()).map(|answer| self.answer(answer, &outer)),
             require: self.optional_condition(webhook.require.as_ref(), &outer),
             each: webhook.each.as_ref().map(|raw| self.value(&raw.0, &outer)),
-            rule: Rule { each: None, unique, when, lets, ignore, emit: None, poll: None, also: false, rules },
+            rule: Rule {
+                each: None,
+                unique,
+                when,
+                lets,
+                ignore,
+                emit: None,
+                poll: None,
+                remember: None,
+                also: false,
+                rules,
+            },
         }
     }
 
@@ -316,8 +334,12 @@ impl Compiler<'_> {
         let mut values = Vec::new();
         for (name, raw) in &lets.0 {
             self.reserved(name);
-            values.push(self.value(&raw.0, names));
-            self.bind("name", name, names);
+            let later = names.later();
+            values.push(self.value(&raw.0, &later));
+            let slot = self.bind("name", name, names);
+            if later.reads_late() {
+                names.make_late(slot);
+            }
         }
         Lets { base, values }
     }
@@ -363,14 +385,34 @@ impl Compiler<'_> {
             }
         };
         let poll = self.poke(rule, &names);
+        let remember = self.rule_memos(rule, &names);
         let rules: Vec<Rule> = rule.events.iter().map(|inner| self.rule(inner, &names)).collect();
-        let unread = ["emit", "poll", "ignore", "events"].into_iter().any(|key| rule.shape.is_unread(key));
-        if rule.emit.is_none() && poll.is_none() && rules.is_empty() && ignore.is_none() && !unread && !told {
+        let unread =
+            ["emit", "poll", "ignore", "events", "remember"].into_iter().any(|key| rule.shape.is_unread(key));
+        if rule.emit.is_none()
+            && poll.is_none()
+            && rules.is_empty()
+            && ignore.is_none()
+            && remember.is_none()
+            && !unread
+            && !told
+        {
             let span = rule.shape.key("", rule.span.at_start());
             let problem = Diagnostic::new(Code::MissingKey, span, "this rule does nothing");
-            self.out.push(problem.help("add `emit:`, `ignore:` or nested `events:`"));
+            self.out.push(problem.help("add `emit:`, `ignore:`, `remember:` or nested `events:`"));
         }
-        Rule { each, unique, when, lets, ignore, emit, poll, also: rule.also.is_some_and(|flag| flag.0), rules }
+        Rule {
+            each,
+            unique,
+            when,
+            lets,
+            ignore,
+            emit,
+            poll,
+            remember,
+            also: rule.also.is_some_and(|flag| flag.0),
+            rules,
+        }
     }
 
     /// The members of an event in a rule that makes none: they are judged all the same. Says whether it told
@@ -385,6 +427,8 @@ impl Compiler<'_> {
             (&rule.status, "status"),
             (&rule.error, "error"),
             (&rule.as_text, "as_text"),
+            (&rule.unless_sent, "unless_sent"),
+            (&rule.up_to, "up_to"),
         ];
         let mut told = false;
         for (raw, key) in members {
@@ -398,8 +442,9 @@ impl Compiler<'_> {
             }
         }
         if let Some(contact) = &rule.contact {
-            self.contact(contact, names);
+            self.contact(contact, names, &names.later());
         }
+        told |= self.waits_for_nothing(rule);
         told
     }
 
@@ -423,10 +468,11 @@ impl Compiler<'_> {
             self.out
                 .push(Diagnostic::new(Code::MissingKey, span, message).label(format!("`{key}` is missing")));
         };
-        if rule.id.is_none() && (is_message || is_status || rule.as_text.is_some()) {
+        if rule.id.is_none() && rule.up_to.is_none() && (is_message || is_status || rule.as_text.is_some()) {
             missing("id");
         }
-        let names_nobody = is_status || (kind == EventKind::Event && rule.as_text.is_none());
+        let names_nobody =
+            (is_status && rule.up_to.is_none()) || (kind == EventKind::Event && rule.as_text.is_none());
         if rule.contact.is_none() && !names_nobody {
             missing("contact");
         }
@@ -446,6 +492,8 @@ impl Compiler<'_> {
             (&rule.status, "status", is_status),
             (&rule.error, "error", is_status),
             (&rule.as_text, "as_text", !is_message && !is_status),
+            (&rule.up_to, "up_to", is_status),
+            (&rule.unless_sent, "unless_sent", is_message),
         ] {
             if let (Some(raw), false) = (given, fits) {
                 let message = format!("`{key}` means nothing for `emit: {}`", emit.as_str());
@@ -468,20 +516,28 @@ impl Compiler<'_> {
         if let Some(raw) = &rule.attachments {
             self.attachments(&raw.0);
         }
+        self.one_of_id_and_up_to(rule);
+        // What is put together must be known when it comes.
+        let later = if rule.collect.is_some() { names.prompt() } else { names.later() };
         let (id, id_owner) = self.event_id(rule.id.as_ref(), names);
-        let mut value = |raw: &Option<Raw>| raw.as_ref().map(|raw| self.value(&raw.0, names));
+        let mut made = |raw: &Option<Raw>, names: &Names| raw.as_ref().map(|raw| self.value(&raw.0, names));
         Emission {
             kind,
             id,
             id_owner,
-            timestamp: value(&rule.timestamp),
-            text: value(&rule.text),
-            attachments: value(&rule.attachments),
-            location: value(&rule.location),
-            status: value(&rule.status),
-            error: value(&rule.error),
-            as_text: value(&rule.as_text),
-            contact: rule.contact.as_ref().map(|contact| self.contact(contact, names)).unwrap_or_default(),
+            timestamp: made(&rule.timestamp, names),
+            text: made(&rule.text, &later),
+            attachments: made(&rule.attachments, &later),
+            location: made(&rule.location, &later),
+            status: made(&rule.status, names),
+            error: made(&rule.error, names),
+            as_text: made(&rule.as_text, &later),
+            up_to: made(&rule.up_to, names),
+            unless_sent: made(&rule.unless_sent, names),
+            contact: rule.contact.as_ref().map_or_else(Vec::new, |it| self.contact(it, names, &later)),
+            delay: self.delay(rule, is_message),
+            collect: self.collect(rule, kind, names),
+            late: later.reads_late(),
         }
     }
 
@@ -495,7 +551,12 @@ impl Compiler<'_> {
         }
     }
 
-    fn contact(&mut self, contact: &spec::ContactSpec, names: &Names) -> Vec<(ContactMember, Template)> {
+    fn contact(
+        &mut self,
+        contact: &spec::ContactSpec,
+        names: &Names,
+        later: &Names,
+    ) -> Vec<(ContactMember, Template)> {
         let mut members = vec![(ContactMember::Id, self.value(&contact.id.0, names))];
         for (member, raw) in [
             (ContactMember::Name, &contact.name),
@@ -510,7 +571,7 @@ impl Compiler<'_> {
             (ContactMember::Timezone, &contact.timezone),
         ] {
             if let Some(raw) = raw {
-                members.push((member, self.value(&raw.0, names)));
+                members.push((member, self.value(&raw.0, later)));
             }
         }
         members

@@ -305,6 +305,7 @@ impl Running {
             content: Content::default(),
             status: None,
             error: None,
+            up_to: None,
         };
         event_delivery(&delivery.lane.channel, &delivery.contact, &id.into(), &event)
     }

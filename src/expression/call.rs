@@ -51,10 +51,12 @@ pub struct Answers {
     pub wanted: Option<Wanted>,
     /// The answers that were used, by key.
     pub used: Vec<String>,
-    /// Calls are not made now: a use is null, and is noted.
+    /// Calls are not made now, and `store` is not known: a use is null, and is noted.
     pub deferring: bool,
-    /// A use was null because calls are not made now.
+    /// A use was null because of that.
     pub deferred: bool,
+    /// A call that failed for good is null.
+    pub forgiving: bool,
 }
 
 impl Call {
@@ -81,6 +83,7 @@ impl Call {
             }
             Some(Err(reason)) => match &self.on_error {
                 Some(otherwise) => otherwise.eval(env),
+                None if env.answers.forgiving => Ok(Value::Null),
                 None => Err(Failure(format!("the call `{}` failed: {reason}", self.name))),
             },
             None => {

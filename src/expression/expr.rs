@@ -51,7 +51,15 @@ impl Expr {
     pub fn eval(&self, env: &mut Env<'_>) -> Result<Value, Failure> {
         match self {
             Self::Literal(value) => Ok(value.clone()),
-            Self::Path { root, steps } => Ok(follow(*root, steps, env)),
+            Self::Path { root, steps } => {
+                if *root == Root::Scope(Scope::Store) && env.answers.deferring {
+                    env.answers.deferred = true;
+                }
+                if let Root::Local(slot) = root {
+                    env.answered(*slot)?;
+                }
+                Ok(follow(*root, steps, env))
+            }
             Self::Call(call) => call.eval(env),
         }
     }

@@ -26,7 +26,7 @@ pub use parse::template as parse_template;
 pub use pattern::regex_problem;
 pub use problem::{Problem, ProblemKind};
 pub use query::Query;
-pub use scope::{Declared, Env, Failure, Names, Read, Scope, Turn};
+pub use scope::{Declared, Env, Failure, Memory as Remembered, Names, Read, Scope, Turn};
 pub use table::{Pattern, Table};
 pub use template::{Choice, Each, Key, Switch, Template};
 pub use text::Text;

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use smol_str::SmolStr;
 
-use super::call::Answers;
+use super::call::{Answers, Wanted};
 use super::value::Value;
 use crate::world::{Millis, World};
 
@@ -69,6 +69,8 @@ scopes! {
     Arg "arg" None;
     /// Where the last page of a poll left off.
     Cursor "cursor" None;
+    /// What the mapping remembers about the contact and the channel.
+    Store "store" Some(&["contact", "channel"]);
 }
 
 /// Whether anything reads a name; clones tell of the same name.
@@ -100,7 +102,23 @@ pub struct Names {
     hidden: Vec<SmolStr>,
     open: bool,
     no_calls: Option<&'static str>,
+    prompt: bool,
+    late: Vec<usize>,
+    reads_late: Read,
+    memory: Memory,
 }
+
+/// What a mapping remembers, and whether anything reads that.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    /// `contact.NAME` and `channel.NAME`.
+    pub names: Rc<[SmolStr]>,
+    /// Whether anything reads the scope `store`.
+    pub read: Read,
+}
+
+/// Why what a webhook is judged by can ask for no call.
+const NOT_YET: &str = "calls are made when the event is delivered, after the webhook was answered";
 
 impl Names {
     /// No names but the given scopes.
@@ -133,6 +151,58 @@ impl Names {
     /// Why no call can be made here; none where one can.
     pub fn forbids_calls(&self) -> Option<&'static str> {
         self.no_calls
+    }
+
+    /// The same with what the mapping remembers.
+    #[must_use]
+    pub fn remembering(mut self, memory: Memory) -> Self {
+        self.memory = memory;
+        self
+    }
+
+    /// The same where values are made while the provider waits for the answer to its webhook: no call can be made,
+    /// nothing can be looked up in the store.
+    #[must_use]
+    pub fn prompt(&self) -> Self {
+        Self { prompt: true, no_calls: Some(NOT_YET), reads_late: Read::default(), ..self.clone() }
+    }
+
+    /// The same where values may be made when the event is delivered; [`Names::reads_late`] tells whether they have
+    /// to be.
+    #[must_use]
+    pub fn later(&self) -> Self {
+        let no_calls = self.no_calls.filter(|_| !self.prompt);
+        Self { prompt: false, no_calls, reads_late: Read::default(), ..self.clone() }
+    }
+
+    /// Whether only what is known at once can be read here.
+    pub(super) fn is_prompt(&self) -> bool {
+        self.prompt
+    }
+
+    /// Whether anything that was compiled with these names is not known at once.
+    pub fn reads_late(&self) -> bool {
+        self.reads_late.is_read()
+    }
+
+    /// Notes that something is read that is not known at once.
+    pub fn mark_late(&self) {
+        self.reads_late.mark();
+    }
+
+    /// What a slot holds is not known at once.
+    pub fn make_late(&mut self, slot: usize) {
+        self.late.push(slot);
+    }
+
+    /// Whether what a slot holds is not known at once.
+    pub(super) fn is_late(&self, slot: usize) -> bool {
+        self.late.contains(&slot)
+    }
+
+    /// What the mapping remembers, as `contact.NAME`.
+    pub(super) fn remembered(&self) -> &[SmolStr] {
+        &self.memory.names
     }
 
     /// Adds a `let` name and says which slot it has.
@@ -201,6 +271,10 @@ impl Names {
 
     /// Notes that a member of a scope is read, or all of them.
     pub(super) fn mark(&self, scope: Scope, member: Option<&str>) {
+        if scope == Scope::Store {
+            self.memory.read.mark();
+            self.mark_late();
+        }
         let declared = match scope {
             Scope::Config => &self.config,
             Scope::Deployment => &self.deployment,
@@ -243,6 +317,8 @@ pub struct Turn {
 pub struct Env<'w> {
     scopes: [Value; Scope::ALL.len()],
     locals: Vec<Value>,
+    /// The calls that `let` names want, by slot.
+    unanswered: Vec<(usize, Wanted)>,
     /// The innermost loop.
     pub turn: Turn,
     /// Randomness.
@@ -267,6 +343,7 @@ impl<'w> Env<'w> {
         Self {
             scopes: std::array::from_fn(|_| Value::Null),
             locals: Vec::new(),
+            unanswered: Vec::new(),
             turn: Turn::default(),
             now: world.now(),
             world,
@@ -297,6 +374,24 @@ impl<'w> Env<'w> {
     pub fn set_local(&mut self, slot: usize, value: Value) {
         self.locals.resize(slot, Value::Null);
         self.locals.push(value);
+        self.unanswered.retain(|(unanswered, _)| *unanswered < slot);
+    }
+
+    /// Lets a `let` name want a call where it is read.
+    pub fn set_unanswered(&mut self, slot: usize, wanted: Wanted) {
+        self.set_local(slot, Value::Null);
+        self.unanswered.push((slot, wanted));
+    }
+
+    /// Fails where a `let` name wants a call that has not been made.
+    pub(super) fn answered(&mut self, slot: usize) -> Result<(), Failure> {
+        match self.unanswered.iter().find(|(unanswered, _)| *unanswered == slot) {
+            None => Ok(()),
+            Some((_, wanted)) => {
+                self.answers.wanted = Some(wanted.clone());
+                Err(Failure(format!("the call `{}` has not been made", wanted.key)))
+            }
+        }
     }
 
     /// The same place for another evaluation, which has its own budget: after a call was made, all is evaluated again.

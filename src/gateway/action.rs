@@ -12,8 +12,8 @@ use tokio::sync::Semaphore;
 use super::Gateway;
 use super::errand::drive;
 use super::message::Refused;
+use super::to_provider::recall;
 use crate::expression::Value;
-use crate::load::ChannelSettings;
 use crate::pipeline::{Errand, Ground, Outcome};
 
 /// How many may be under way at once in each channel.
@@ -42,7 +42,8 @@ impl Gateway {
         let steps = life.action(action).ok_or_else(|| {
             Refused::NoAction(format!("the mapping `{}` has no action `{action}`", channel.plan.name))
         })?;
-        let given = Value::from_json(&body).map_err(|error| Refused::Message(format!("not JSON: {error}")))?;
+        let given =
+            Value::from_json(&body).map_err(|error| Refused::Message(format!("not JSON: {error}")))?;
         let contact = given.get("contactId").to_text();
         if contact.is_empty() {
             return Err(Refused::Message("`contactId` is missing".into()));
@@ -53,9 +54,19 @@ impl Gateway {
             Some(Ok(place)) => place,
             _ => return Err(Refused::Busy),
         };
-        let ground = self.ground(channel);
-        let mut errand = Errand::steps(ground, steps).of_contact(&contact);
+        let memory = recall(&*self.store, channel, &contact, self.world.now()).await?;
+        let ground = Ground {
+            plan: &channel.plan,
+            channel: &channel.channel,
+            calls: &self.calls,
+            world: &self.world,
+            timeout: channel.limits.timeout,
+        };
+        let mut errand = Errand::steps(ground, steps).about(&contact, memory);
         let outcome = drive(&mut errand, &*self.transport, &self.calls).await.outcome;
+        if !errand.remembered().is_empty() {
+            self.store.remember(errand.remembered().to_vec()).await?;
+        }
         match outcome {
             Outcome::Sent { .. } => Ok(()),
             other => {
@@ -64,16 +75,6 @@ impl Gateway {
                 tracing::warn!(channel = %channel.channel.name, action, reason, "the action failed");
                 Err(Refused::Provider(reason))
             }
-        }
-    }
-
-    fn ground<'a>(&'a self, channel: &'a ChannelSettings) -> Ground<'a> {
-        Ground {
-            plan: &channel.plan,
-            channel: &channel.channel,
-            calls: &self.calls,
-            world: &self.world,
-            timeout: channel.limits.timeout,
         }
     }
 }

@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 use smol_str::SmolStr;
 
 use super::Gateway;
+use super::to_provider::recall;
 use crate::load::ChannelSettings;
 use crate::message::EventKind;
 use crate::pipeline::{Next, Progress, Sending};
@@ -56,8 +57,9 @@ impl Gateway {
         message.contact_id = self.contact(channel, message.contact_id).await?;
         message.id = self.world.new_id();
         // What can never be sent is refused now, while an agent sees it.
-        let (plan, cache) = (&channel.plan, self.calls.clone());
-        let next = Sending::new(plan, &channel.channel, &message, Progress::default(), cache, &self.world)
+        let memory = recall(&*self.store, channel, &message.contact_id, self.world.now()).await?;
+        let (plan, settings, cache) = (&channel.plan, &channel.channel, self.calls.clone());
+        let next = Sending::new(plan, settings, memory, &message, Progress::default(), cache, &self.world)
             .map_err(|failure| Refused::Message(failure.to_string()))?
             .step();
         if let Next::Done(outcome) = next {

@@ -4,13 +4,18 @@
 //! in the store before it says so.
 
 mod action;
+mod deferred;
 mod errand;
+mod look_up;
 mod message;
+mod parcel;
 mod poll;
 mod to_platform;
 mod to_provider;
 mod webhook;
 
+#[cfg(test)]
+mod late_tests;
 #[cfg(test)]
 mod tests;
 
@@ -39,6 +44,8 @@ pub use webhook::{Called, WebhookAnswer};
 const FEED: usize = 16_384;
 /// How often what is kept long enough is purged.
 const PURGE_EVERY: Duration = Duration::from_secs(600);
+/// How often pieces of messages are looked for whose other pieces are overdue.
+const RELEASE_EVERY: Duration = Duration::from_secs(1);
 
 /// Why a gateway can't start.
 #[derive(Debug, thiserror::Error)]
@@ -131,11 +138,14 @@ impl Gateway {
         let carrier = ByDirection {
             inbound: Arc::new(to_platform::ToPlatform::new(
                 channels.clone(),
+                store.clone(),
                 transport.clone(),
+                calls.clone(),
                 world.clone(),
             )),
             outbound: Arc::new(to_provider::ToProvider::new(
                 channels.clone(),
+                store.clone(),
                 transport.clone(),
                 calls.clone(),
                 world.clone(),
@@ -159,9 +169,20 @@ impl Gateway {
             world: world.clone(),
             stopped: stopped.clone(),
         });
-        let purging = Mutex::new(Some(tokio::spawn(purge(store.clone(), world.clone(), stopped))));
-        let gateway =
-            Self { channels, store, engine, calls, transport, acting, polls, world, public_url, stop, purging };
+        let purging = Mutex::new(Some(tokio::spawn(keep_house(store.clone(), world.clone(), stopped))));
+        let gateway = Self {
+            channels,
+            store,
+            engine,
+            calls,
+            transport,
+            acting,
+            polls,
+            world,
+            public_url,
+            stop,
+            purging,
+        };
         Ok(gateway)
     }
 
@@ -232,14 +253,25 @@ fn rate(rate: plan::Rate) -> Rate {
     }
 }
 
-async fn purge(store: Arc<dyn Store>, world: World, mut stop: watch::Receiver<bool>) {
+/// Does what is to be done now and then, until it is told to stop.
+async fn keep_house(store: Arc<dyn Store>, world: World, mut stop: watch::Receiver<bool>) {
+    let mut purge = tokio::time::interval(PURGE_EVERY);
+    let mut release = tokio::time::interval(RELEASE_EVERY);
+    purge.reset();
+    release.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             _ = stop.changed() => return,
-            () = tokio::time::sleep(PURGE_EVERY) => {}
-        }
-        if let Err(error) = store.purge(world.now()).await {
-            tracing::warn!(%error, "old messages were not purged; trying again later");
+            _ = purge.tick() => {
+                if let Err(error) = store.purge(world.now()).await {
+                    tracing::warn!(%error, "old messages were not purged; trying again later");
+                }
+            }
+            _ = release.tick() => match store.release(world.now()).await {
+                Ok(0) => {}
+                Ok(messages) => tracing::warn!(messages, "messages of which pieces are missing were released"),
+                Err(error) => tracing::warn!(%error, "pieces were not released; trying again later"),
+            },
         }
     }
 }

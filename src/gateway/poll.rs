@@ -16,6 +16,8 @@ use tokio::time::Instant;
 
 use super::Channels;
 use super::errand::drive;
+use super::to_provider::recall;
+use super::webhook::Origin;
 use crate::call::{CallCache, Response, Transport};
 use crate::delivery::RetryPolicy;
 use crate::expression::Value;
@@ -71,8 +73,7 @@ pub(super) struct Poke {
 
 impl Polls {
     pub(super) fn start(parts: Parts) -> Self {
-        let mut polls =
-            Self { waiting: HashMap::new(), tasks: Mutex::default(), world: parts.world.clone() };
+        let mut polls = Self { waiting: HashMap::new(), tasks: Mutex::default(), world: parts.world.clone() };
         let mut tasks = JoinSet::new();
         for (name, channel) in &parts.channels.by_name {
             for poll in &channel.plan.life.polls {
@@ -266,12 +267,23 @@ impl Poller {
                 world,
                 timeout: self.channel.limits.timeout,
             };
-            let mut errand = Errand::page(ground, poll, state.cursor.clone(), &state.with);
+            let memory = match recall(&*self.parts.store, &self.channel, "", world.now()).await {
+                Ok(memory) => memory,
+                Err(error) => return Ran::Failed(error.to_string(), None),
+            };
+            let errand = Errand::page(ground, poll, state.cursor.clone(), &state.with);
+            let mut errand = errand.about("", memory);
             let driven = drive(&mut errand, &**transport, calls).await;
+            let remembered = errand.remembered().to_vec();
             if let Some(failed) = self.failed(&driven.outcome) {
                 if matches!(driven.outcome, Outcome::Failed { .. }) {
                     // What the webhook gave may be too old by now; where the poll stands is enough.
                     state.with = Value::Null;
+                }
+                if let (false, Err(error)) =
+                    (remembered.is_empty(), self.parts.store.remember(remembered.clone()).await)
+                {
+                    tracing::warn!(%error, "what a poll remembers can't be stored");
                 }
                 return failed;
             }
@@ -282,7 +294,8 @@ impl Poller {
                 let channel = &self.channel.channel.name;
                 tracing::warn!(%channel, poll = %self.name, "there is more, but `cursor` stays where it was");
             }
-            let acceptance = self.acceptance(&page, moved, driven.last, state, !more);
+            let mut acceptance = self.acceptance(&page, moved, driven.last, state, !more);
+            acceptance.remember.extend(remembered);
             if !is_empty(&acceptance)
                 && let Err(error) = self.parts.store.accept(acceptance).await
             {
@@ -326,8 +339,10 @@ impl Poller {
         if !page.events.is_empty() || page.failed.is_some() {
             acceptance.webhook = Some(self.journal(page, last, now));
         }
+        acceptance.remember.clone_from(&page.remember);
+        let origin = Origin { request: None, route: &self.name, shared: false };
         for routed in &page.events {
-            self.parts.channels.add(&mut acceptance, routed, &self.name);
+            self.parts.channels.add(&mut acceptance, routed, &origin);
         }
         let channel = &self.channel.channel.name;
         if moved {

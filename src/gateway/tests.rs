@@ -34,7 +34,7 @@ fn gateway() -> Gateway {
     gateway_of(MAPPING, Arc::new(Scripted::default()))
 }
 
-fn gateway_of(mapping: &str, transport: Arc<dyn Transport>) -> Gateway {
+pub(super) fn gateway_of(mapping: &str, transport: Arc<dyn Transport>) -> Gateway {
     let (mut sources, mut out) = (Sources::new(), Diagnostics::new());
     let file = sources.add("t.yaml", mapping);
     let plan = yaml::parse(file, &sources, &mut out).and_then(|node| compile::mapping(&node, &mut out));
@@ -67,7 +67,7 @@ fn gateway_of(mapping: &str, transport: Arc<dyn Transport>) -> Gateway {
     Gateway::with_transport(settings, World::fixed(1_767_323_045_000, 1), transport).unwrap()
 }
 
-fn webhook(body: &'static str) -> Incoming {
+pub(super) fn webhook(body: &'static str) -> Incoming {
     Incoming {
         method: "POST".into(),
         url: "https://gw.example/channels/c/r?word=opensesame&key=k3y%2Fs3cret".into(),
@@ -131,6 +131,23 @@ async fn an_alias_leads_back_to_the_contact() {
     assert_eq!(found[0].delivery.contact, "a-b");
 }
 
+pub(super) fn answer(url: &str, times: Option<u64>, status: u16, body: &str) -> ScriptedAnswer {
+    ScriptedAnswer {
+        url: Some(url.into()),
+        times,
+        response: Some(Response { status, body: body.to_string().into(), ..Response::default() }),
+        ..ScriptedAnswer::default()
+    }
+}
+
+/// Waits until nothing is queued.
+pub(super) async fn settled(gateway: &Gateway) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while gateway.store().counts().await.unwrap().queued > 0 && tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 const WITH_TOKEN: &str = "
 patchcord: 1
 name: t
@@ -150,12 +167,6 @@ send:
 
 #[tokio::test]
 async fn many_messages_fetch_one_token_and_a_retry_repeats_no_call() {
-    let answer = |url: &str, times: Option<u64>, status: u16, body: &str| ScriptedAnswer {
-        url: Some(url.into()),
-        times,
-        response: Some(Response { status, body: body.to_string().into(), ..Response::default() }),
-        ..ScriptedAnswer::default()
-    };
     let provider = Arc::new(Scripted::new(vec![
         answer("https://x.io/token", None, 200, r#"{"token":"t1"}"#),
         answer("https://x.io/upload", None, 200, r#"{"file":"f1"}"#),
@@ -167,10 +178,7 @@ async fn many_messages_fetch_one_token_and_a_retry_repeats_no_call() {
         let body = format!(r#"{{"contactId":"{contact}","message":{{"type":"text","text":"{contact}"}}}}"#);
         gateway.accept_message(Some("c"), Some("Bearer t0ken"), body.into()).await.unwrap();
     }
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
-    while gateway.store().counts().await.unwrap().queued > 0 && tokio::time::Instant::now() < deadline {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    settled(&gateway).await;
     gateway.finish(Duration::from_secs(5)).await;
     let requests = provider.requests();
     let count = |url: &str| requests.iter().filter(|request| request.urls[0].starts_with(url)).count();

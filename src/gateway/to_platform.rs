@@ -7,12 +7,14 @@ use futures_util::future::BoxFuture;
 use smol_str::SmolStr;
 
 use super::Channels;
-use crate::call::{self, Outgoing, Response, Shown, Transport, TransportError, retry_after};
+use super::parcel::Parcel;
+use crate::call::{self, CallCache, Outgoing, Response, Shown, Transport, TransportError, retry_after};
 use crate::delivery::{Carrier, Outcome, Report};
 use crate::load::ChannelSettings;
+use crate::memory::Remember;
 use crate::message::{Event, Fault};
 use crate::platform::request_body;
-use crate::store::Delivery;
+use crate::store::{Delivery, Store};
 use crate::world::{Millis, World};
 
 /// How long the platform's answer may take.
@@ -21,21 +23,54 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const LONGEST_REASON: usize = 300;
 
 pub(super) struct ToPlatform {
-    channels: Arc<Channels>,
-    transport: Arc<dyn Transport>,
-    world: World,
+    pub(super) channels: Arc<Channels>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) transport: Arc<dyn Transport>,
+    pub(super) calls: Arc<CallCache>,
+    pub(super) world: World,
 }
 
 impl ToPlatform {
-    pub(super) fn new(channels: Arc<Channels>, transport: Arc<dyn Transport>, world: World) -> Self {
-        Self { channels, transport, world }
+    pub(super) fn new(
+        channels: Arc<Channels>,
+        store: Arc<dyn Store>,
+        transport: Arc<dyn Transport>,
+        calls: Arc<CallCache>,
+        world: World,
+    ) -> Self {
+        Self { channels, store, transport, calls, world }
     }
 
-    async fn post(&self, delivery: &Delivery) -> Outcome {
+    async fn post(&self, delivery: &Delivery, remember: &mut Vec<Remember>) -> Outcome {
         let Some(channel) = self.channels.get(&delivery.lane.channel) else {
             return retry("channel", "the channel is not configured", None);
         };
-        let request = match request(channel, delivery) {
+        let parcel = match serde_json::from_slice::<Parcel>(&delivery.payload) {
+            Ok(parcel) => parcel,
+            Err(error) => {
+                let message = format!("the event in the store can't be read: {error}");
+                return Outcome::Failed { fault: Fault { code: "event".into(), message } };
+            }
+        };
+        if let Some(id) = &parcel.unless_sent {
+            match self.store.sent(delivery.lane.channel.clone(), id.into()).await {
+                Ok(None) => {}
+                Ok(Some(ours)) => {
+                    tracing::debug!(lane = %delivery.lane, mid = %delivery.mid, ours = %ours.mid, "we sent this ourselves");
+                    return Outcome::Sent { ids: Vec::new() };
+                }
+                Err(error) => return retry("store", &error.to_string(), None),
+            }
+        }
+        let mut event = match &parcel.deferred {
+            None => parcel.event,
+            Some(deferred) => match self.whole(channel, delivery, &parcel.event, deferred, remember).await {
+                Ok(event) => event,
+                Err(outcome) => return outcome,
+            },
+        };
+        self.name(channel, &mut event, remember).await;
+        let request = match request(channel, &event) {
             Ok(Some(request)) => request,
             Ok(None) => return Outcome::Sent { ids: Vec::new() },
             Err(fault) => return Outcome::Failed { fault },
@@ -49,7 +84,11 @@ impl ToPlatform {
 
 impl Carrier for ToPlatform {
     fn attempt<'a>(&'a self, delivery: &'a Arc<Delivery>) -> BoxFuture<'a, Report> {
-        Box::pin(async { self.post(delivery).await.into() })
+        Box::pin(async {
+            let mut remember = Vec::new();
+            let outcome = self.post(delivery, &mut remember).await;
+            Report { outcome, remember }
+        })
     }
 }
 
@@ -84,12 +123,9 @@ fn judge(channel: &str, response: &Response, now: Millis) -> Outcome {
 }
 
 /// The request that posts an event; none for an event that the platform has no use for.
-fn request(channel: &ChannelSettings, delivery: &Delivery) -> Result<Option<Outgoing>, Fault> {
+fn request(channel: &ChannelSettings, event: &Event) -> Result<Option<Outgoing>, Fault> {
     let broken = |message: String| Fault { code: "event".into(), message };
-    let event: Event = serde_json::from_slice(&delivery.payload)
-        .map_err(|error| broken(format!("the event in the store can't be read: {error}")))?;
-    let Some(body) =
-        request_body(&channel.platform, &event).map_err(|problem| broken(problem.to_string()))?
+    let Some(body) = request_body(&channel.platform, event).map_err(|problem| broken(problem.to_string()))?
     else {
         return Ok(None);
     };

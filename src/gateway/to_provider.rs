@@ -11,14 +11,17 @@ use futures_util::future::BoxFuture;
 use super::Channels;
 use crate::call::{self, CallCache, Transport};
 use crate::delivery::{Carrier, Outcome, Report};
+use crate::load::ChannelSettings;
+use crate::memory::{Memory, Remember};
 use crate::message::{Fault, Outbound};
 use crate::pipeline::{self, Next, Progress, Sending};
 use crate::plan::Channel;
-use crate::store::Delivery;
-use crate::world::World;
+use crate::store::{Delivery, Store, StoreError};
+use crate::world::{Millis, World};
 
 pub(super) struct ToProvider {
     channels: Arc<Channels>,
+    store: Arc<dyn Store>,
     transport: Arc<dyn Transport>,
     calls: Arc<CallCache>,
     world: World,
@@ -27,14 +30,15 @@ pub(super) struct ToProvider {
 impl ToProvider {
     pub(super) fn new(
         channels: Arc<Channels>,
+        store: Arc<dyn Store>,
         transport: Arc<dyn Transport>,
         calls: Arc<CallCache>,
         world: World,
     ) -> Self {
-        Self { channels, transport, calls, world }
+        Self { channels, store, transport, calls, world }
     }
 
-    async fn send(&self, delivery: &Delivery) -> Outcome {
+    async fn send(&self, delivery: &Delivery, remember: &mut Vec<Remember>) -> Outcome {
         let Some(channel) = self.channels.get(&delivery.lane.channel) else {
             let fault = Fault { code: "channel".into(), message: "the channel is not configured".into() };
             return Outcome::Retry { after: None, fault, progress: None };
@@ -47,9 +51,17 @@ impl ToProvider {
         };
         let progress =
             delivery.progress.as_deref().and_then(|text| serde_json::from_str::<Progress>(text).ok());
+        let memory = match recall(&*self.store, channel, &message.contact_id, self.world.now()).await {
+            Ok(memory) => memory,
+            Err(error) => {
+                let fault = Fault { code: "store".into(), message: error.to_string() };
+                return Outcome::Retry { after: None, fault, progress: None };
+            }
+        };
         let sending = Sending::new(
             &channel.plan,
             &channel.channel,
+            memory,
             &message,
             progress.unwrap_or_default(),
             self.calls.clone(),
@@ -69,6 +81,7 @@ impl ToProvider {
                 Next::Done(_) => break,
             }
         }
+        *remember = sending.remembered().to_vec();
         // Steps that do not apply are passed over here; the next request, if there is one, waits for its turn.
         match sending.step() {
             Next::Request(_) | Next::Wait(_) => partly(&sending.progress(), Duration::ZERO),
@@ -79,7 +92,25 @@ impl ToProvider {
 
 impl Carrier for ToProvider {
     fn attempt<'a>(&'a self, delivery: &'a Arc<Delivery>) -> BoxFuture<'a, Report> {
-        Box::pin(async { self.send(delivery).await.into() })
+        Box::pin(async {
+            let mut remember = Vec::new();
+            let outcome = self.send(delivery, &mut remember).await;
+            Report { outcome, remember }
+        })
+    }
+}
+
+/// What is remembered about a contact, for a mapping that reads it.
+pub(super) async fn recall(
+    store: &dyn Store,
+    channel: &ChannelSettings,
+    contact: &str,
+    now: Millis,
+) -> Result<Memory, StoreError> {
+    if channel.plan.reads_store {
+        store.memory(channel.channel.name.clone(), contact.into(), now).await
+    } else {
+        Ok(Memory::default())
     }
 }
 

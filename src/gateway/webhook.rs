@@ -2,6 +2,7 @@
 
 use smol_str::SmolStr;
 
+use super::parcel::{Deferred, Parcel};
 use super::{Channels, Gateway};
 use crate::expression::Value;
 use crate::load::ChannelSettings;
@@ -10,9 +11,10 @@ use crate::pipeline::{Incoming, NoRoute, Received, Reply, Routed, Site, Verdict,
 use crate::plan::ContactIdKind;
 use crate::platform::{contact_alias, message_alias};
 use crate::store::{
-    self, Acceptance, Alias, AliasOf, JournalEntry, NewDelivery, Receipt, StatusSet, StoreError,
-    event_delivery,
+    self, Acceptance, Alias, AliasOf, JournalEntry, Lane, NewDelivery, Receipt, StatusSet, StoreError,
+    Watermark,
 };
+use crate::world::Millis;
 
 /// What is answered to a provider.
 #[derive(Debug)]
@@ -88,6 +90,7 @@ impl Gateway {
         route: &SmolStr,
     ) -> Acceptance {
         let mapping = called.plan.name.clone();
+        let shared = channel.is_none();
         if let Some(reason) = &received.parked {
             tracing::warn!(%mapping, ?channel, %route, reason, "webhook parked");
         }
@@ -105,15 +108,17 @@ impl Gateway {
                 route: route.clone(),
                 method: request.method.clone(),
                 url: called.channel.redact(&request.url).into_owned(),
-                headers: redacted_headers(request),
+                headers: headers_json(request),
                 body: request.body.clone(),
                 verdict,
                 reason: received.reason.clone(),
             }),
+            remember: received.remember.clone(),
             ..Acceptance::default()
         };
+        let origin = Origin { request: Some(request), route, shared };
         for routed in &received.events {
-            self.channels.add(&mut acceptance, routed, route);
+            self.channels.add(&mut acceptance, routed, &origin);
         }
         acceptance
     }
@@ -121,12 +126,13 @@ impl Gateway {
 
 impl Channels {
     /// Adds what follows from an event.
-    pub(super) fn add(&self, acceptance: &mut Acceptance, routed: &Routed, route: &str) {
-        let Routed { channel, event } = routed;
+    pub(super) fn add(&self, acceptance: &mut Acceptance, routed: &Routed, origin: &Origin<'_>) {
+        let Routed { channel, event, terms } = routed;
         match event.kind {
             EventKind::Message | EventKind::MessageEcho => {
-                acceptance.deliveries.push(delivery(channel, event, route));
+                acceptance.deliveries.push(delivery(routed, origin, acceptance.at));
                 self.aliases(acceptance, channel, event);
+                return;
             }
             EventKind::MessageStatus => {
                 let Some(status) = event.status else { return };
@@ -134,26 +140,36 @@ impl Channels {
                     .get(channel)
                     .map(|found| found.statuses.iter().copied().collect())
                     .unwrap_or_default();
-                acceptance.receipts.push(Receipt {
-                    channel: channel.clone(),
-                    id: SmolStr::new(&event.id),
-                    id_owner: event.id_owner,
-                    status,
-                    error: event.error.clone(),
-                    at: event.timestamp,
-                    post,
-                });
+                match event.up_to {
+                    Some(up_to) => acceptance.watermarks.push(Watermark {
+                        channel: channel.clone(),
+                        contact: SmolStr::new(&event.contact.id),
+                        status,
+                        up_to,
+                        at: event.timestamp,
+                        post,
+                    }),
+                    None => acceptance.receipts.push(Receipt {
+                        channel: channel.clone(),
+                        id: SmolStr::new(&event.id),
+                        id_owner: event.id_owner,
+                        status,
+                        error: event.error.clone(),
+                        at: event.timestamp,
+                        post,
+                    }),
+                }
             }
             EventKind::OptOut | EventKind::Contact | EventKind::Event => {
                 tracing::info!(%channel, kind = ?event.kind, contact = %event.contact.id, id = %event.id, "event");
             }
         }
+        acceptance.remember.extend(terms.remember.iter().cloned());
     }
 
     /// The short forms under which the platform will know what does not fit it.
     fn aliases(&self, acceptance: &mut Acceptance, channel: &SmolStr, event: &Event) {
-        let custom =
-            self.get(channel).is_some_and(|found| found.platform.id_type == ContactIdKind::Custom);
+        let custom = self.get(channel).is_some_and(|found| found.platform.id_type == ContactIdKind::Custom);
         let mut add = |alias: &str, original: &str, of: AliasOf| {
             if alias != original {
                 acceptance.aliases.push(Alias {
@@ -171,20 +187,48 @@ impl Channels {
     }
 }
 
-fn delivery(channel: &SmolStr, event: &Event, route: &str) -> NewDelivery {
-    let (contact, mid) = (SmolStr::new(&event.contact.id), SmolStr::new(&event.id));
-    let mut delivery = event_delivery(channel, &contact, &mid, event);
-    let echo = if event.kind == EventKind::MessageEcho { "echo|" } else { "" };
-    delivery.dedupe = Some(format!("{route}|{echo}{}", event.id));
-    delivery
+/// Where events come from.
+pub(super) struct Origin<'a> {
+    /// The webhook; none for the page of a poll, all of which is known when it comes.
+    pub(super) request: Option<&'a Incoming>,
+    /// The route, or the name of the poll.
+    pub(super) route: &'a str,
+    /// Whether the route is a shared one.
+    pub(super) shared: bool,
 }
 
-/// The headers as JSON, without the values of those that prove who calls.
-fn redacted_headers(request: &Incoming) -> String {
+fn delivery(routed: &Routed, origin: &Origin<'_>, at: Millis) -> NewDelivery {
+    let Routed { channel, event, terms } = routed;
+    let echo = if event.kind == EventKind::MessageEcho { "echo|" } else { "" };
+    // All pieces of a message may have the id of the whole.
+    let piece =
+        terms.piece.as_ref().map(|piece| format!("{}|{}|", piece.key, piece.index)).unwrap_or_default();
+    let deferred = terms.deferred.clone().zip(origin.request);
+    let deferred = deferred.map(|(place, request)| Deferred::new(request, origin.shared, place));
+    let parcel = Parcel { event: event.clone(), unless_sent: terms.unless_sent.clone(), deferred };
+    // A parcel holds text, numbers and lists only, none of which can fail to become JSON.
+    let payload = serde_json::to_vec(&parcel).unwrap_or_default().into();
+    NewDelivery {
+        dedupe: Some(format!("{}|{echo}{piece}{}", origin.route, event.id)),
+        not_before: if terms.delay > 0 { at.saturating_add(terms.delay) } else { 0 },
+        piece: terms.piece.clone(),
+        remember: terms.remember.clone(),
+        ..NewDelivery::new(Lane::inbound(channel.clone()), &event.contact.id, &event.id, event.kind, payload)
+    }
+}
+
+/// The headers as the journal keeps them.
+fn headers_json(request: &Incoming) -> String {
+    let headers = redacted_headers(request).into_iter().map(|(name, value)| (name, Value::Text(value)));
+    Value::map(headers).to_json().unwrap_or_default()
+}
+
+/// The headers, without the values of those that prove who calls.
+pub(super) fn redacted_headers(request: &Incoming) -> Vec<(SmolStr, SmolStr)> {
     const SECRET: [&str; 6] = ["auth", "token", "secret", "cookie", "signature", "key"];
     let pairs = request.headers.iter().map(|(name, value)| {
         let secret = SECRET.iter().any(|word| name.contains(word));
-        (name.clone(), if secret { Value::text("[redacted]") } else { Value::Text(value.clone()) })
+        (name.clone(), if secret { SmolStr::new_static("[redacted]") } else { value.clone() })
     });
-    Value::map(pairs).to_json().unwrap_or_default()
+    pairs.collect()
 }

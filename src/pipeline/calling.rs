@@ -11,14 +11,16 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use super::receive::enter;
+use super::remember::{forget, remember};
 use super::sending::Outcome;
 use crate::call::{
     Cached, CallCache, Claim, Lookup, Meaning, Outgoing, Response, TransportError, build, interpret,
     millis_of,
 };
 use crate::expression::{Env, Failure, Known, Scope, Value, Wanted};
+use crate::memory::{Memory, Remember};
 use crate::message::Fault;
-use crate::plan::{Cache, Call, CallAction, Channel, Exchange, Plan};
+use crate::plan::{Cache, Call, CallAction, Channel, Exchange, Memo, Owner, Plan};
 use crate::world::{Millis, World};
 
 /// How many calls may need each other.
@@ -107,6 +109,12 @@ pub(super) enum CallStep {
 pub(super) struct Calling<'p, 'w> {
     plan: &'p Plan,
     channel: SmolStr,
+    contact: SmolStr,
+    memory: Memory,
+    /// The scope `store`, which is `memory`.
+    store: Value,
+    /// What is to be remembered because of the requests that were made, and forgotten.
+    remember: Vec<Remember>,
     base: Env<'w>,
     cache: Arc<CallCache>,
     progress: CallProgress,
@@ -135,6 +143,10 @@ impl<'p, 'w> Calling<'p, 'w> {
         Self {
             plan,
             channel: channel.name.clone(),
+            contact: SmolStr::default(),
+            memory: Memory::default(),
+            store: Value::Null,
+            remember: Vec::new(),
             base,
             cache,
             progress,
@@ -145,6 +157,48 @@ impl<'p, 'w> Calling<'p, 'w> {
             timeout,
             made: 0,
         }
+    }
+
+    /// The same with the contact that it is about and what is remembered.
+    pub(super) fn about(mut self, contact: SmolStr, memory: Memory) -> Self {
+        self.contact = contact;
+        self.store = memory.scope();
+        self.memory = memory;
+        self
+    }
+
+    /// What is to be remembered because of the requests that were made, and forgotten.
+    pub(super) fn remembered(&self) -> &[Remember] {
+        &self.remember
+    }
+
+    /// Forgets what could be used only once.
+    pub(super) fn consume(&mut self, names: &[(Owner, SmolStr)]) {
+        let changes =
+            names.iter().filter_map(|(owner, name)| forget(*owner, name, &self.channel, &self.contact).ok());
+        self.change(changes.collect());
+    }
+
+    /// Remembers what a response says. Its request was made, so what can't be remembered is no reason to make it
+    /// again.
+    fn remember(&mut self, memos: &[Memo], env: &mut Env<'_>) {
+        match remember(memos, &self.channel, &self.contact, env) {
+            Ok(changes) => self.change(changes),
+            Err(failure) => tracing::warn!(channel = %self.channel, %failure, "not remembered"),
+        }
+    }
+
+    fn change(&mut self, changes: Vec<Remember>) {
+        if !changes.is_empty() {
+            changes.iter().for_each(|change| self.memory.apply(change));
+            self.store = self.memory.scope();
+            self.remember.extend(changes);
+        }
+    }
+
+    /// The answers that are known.
+    pub(super) fn known(&self) -> &Arc<Known> {
+        &self.known
     }
 
     pub(super) fn timeout(&mut self, timeout: std::time::Duration) {
@@ -163,6 +217,7 @@ impl<'p, 'w> Calling<'p, 'w> {
     /// Lets an evaluation know what is known.
     pub(super) fn inform(&self, env: &mut Env<'_>) {
         env.answers.known = self.known.clone();
+        env.set(Scope::Store, self.store.clone());
         env.answers.wanted = None;
         env.answers.used.clear();
         env.refill();
@@ -273,6 +328,9 @@ impl<'p, 'w> Calling<'p, 'w> {
             && used.iter().any(|key| self.is_stale(key, status, env))
         {
             meaning = Meaning::Reauth { fault: fault.clone() };
+        }
+        if let Meaning::Success { .. } = meaning {
+            self.remember(&exchange.response.remember, env);
         }
         match meaning {
             Meaning::Success { ids } => match &exchange.repeat {

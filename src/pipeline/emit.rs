@@ -1,13 +1,16 @@
 //! Rules over a tree to canonical events.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use smol_str::SmolStr;
 
-use super::receive::{Poked, Routed};
+use super::receive::{Poked, Routed, Terms};
+use super::remember::remember;
 use crate::expression::{Env, Failure, Scope, Template, Turn, Value};
-use crate::message::{Attachment, Contact, Content, Event, EventKind, Fault, Location, Media, Status};
-use crate::plan::{ContactMember, Emission, Rule};
+use crate::memory::Remember;
+use crate::message::{Attachment, Contact, Content, Event, EventKind, Fault, Location, Media, Piece, Status};
+use crate::plan::{Collect, ContactMember, Emission, Memos, Rule};
 use crate::world::Millis;
 
 /// Collects what the rules of one webhook make.
@@ -17,17 +20,41 @@ pub(super) struct Emitter {
     pub(super) events: Vec<Routed>,
     /// The polls that are asked for.
     pub(super) polls: Vec<Poked>,
+    /// What is remembered without an event.
+    pub(super) remember: Vec<Remember>,
     /// Why something was left out on purpose.
     pub(super) ignored: Option<String>,
     /// Why something could not be understood.
     pub(super) failed: Option<String>,
+    /// The only node that is looked at: its place in each list on the way to it.
+    only: Option<Vec<usize>>,
+    /// The place of the current node.
+    path: Vec<usize>,
     seen: HashSet<(usize, SmolStr)>,
     channel: SmolStr,
 }
 
 impl Emitter {
+    /// One that looks at a single node, at its place in each list on the way to it.
+    pub(super) fn only(place: &[usize]) -> Self {
+        Self { only: Some(place.to_vec()), ..Self::default() }
+    }
+
+    /// Goes to an item of a list, and says whether it is looked at; [`Emitter::leave`] comes back.
+    pub(super) fn enter(&mut self, index: usize) -> bool {
+        let depth = self.path.len();
+        self.path.push(index);
+        self.only.as_ref().is_none_or(|only| only.get(depth).is_none_or(|place| *place == index))
+    }
+
+    /// Comes back from an item.
+    pub(super) fn leave(&mut self) {
+        self.path.pop();
+    }
+
     /// Applies a webhook's rule to the current node, for a channel.
     pub(super) fn node(&mut self, rule: &Rule, channel: &SmolStr, env: &mut Env<'_>) {
+        env.answers.deferred = false;
         self.channel = channel.clone();
         if let Err(failure) = self.apply(rule, env) {
             self.failed.get_or_insert(failure.0);
@@ -51,9 +78,12 @@ impl Emitter {
             env.set(Scope::It, item.clone());
             env.turn = Turn { index, count: items.len() };
             // One bad item must not take the others of its batch with it.
-            if let Err(failure) = self.apply(rule, env) {
+            if self.enter(index)
+                && let Err(failure) = self.apply(rule, env)
+            {
                 self.failed.get_or_insert(failure.0);
             }
+            self.leave();
         }
         env.set(Scope::It, it);
         env.turn = turn;
@@ -81,16 +111,22 @@ impl Emitter {
             self.ignored.get_or_insert_with(|| "a rule ignores it".into());
             return Ok(true);
         }
-        let mut took = false;
+        let mut emitted = false;
         if let Some(emission) = &rule.emit {
-            self.emit(emission, env)?;
-            took = true;
+            emitted = self.emit(emission, env)?;
         }
         if let Some(poke) = &rule.poll {
             let with = poke.with.eval(env)?;
             self.polls.push(Poked { channel: self.channel.clone(), poll: poke.poll.clone(), with });
-            took = true;
         }
+        if let Some(memos) = &rule.remember {
+            let changes = self.changes(memos, env)?;
+            match self.events.last_mut().filter(|_| emitted) {
+                Some(routed) => routed.terms.remember = changes,
+                None => self.remember.extend(changes),
+            }
+        }
+        let took = rule.emit.is_some() || rule.poll.is_some();
         for inner in &rule.rules {
             if self.rule(inner, env)? {
                 return Ok(true);
@@ -99,15 +135,60 @@ impl Emitter {
         Ok(took)
     }
 
-    fn emit(&mut self, emission: &Emission, env: &mut Env<'_>) -> Result<(), Failure> {
-        match event(emission, env)? {
-            Ok(event) => self.events.push(Routed { channel: self.channel.clone(), event }),
+    /// Makes an event; says whether there was one to make.
+    fn emit(&mut self, emission: &Emission, env: &mut Env<'_>) -> Result<bool, Failure> {
+        let made = event(emission, env)?;
+        match made {
+            Ok(event) => {
+                let terms = terms(emission, &self.path, env)?;
+                self.events.push(Routed { channel: self.channel.clone(), event, terms });
+                Ok(true)
+            }
             Err(reason) => {
                 self.ignored.get_or_insert(reason);
+                Ok(false)
             }
         }
-        Ok(())
     }
+
+    fn changes(&self, memos: &Memos, env: &mut Env<'_>) -> Result<Vec<Remember>, Failure> {
+        let contact = match &memos.contact {
+            Some(contact) => contact.eval(env)?.to_text(),
+            None => SmolStr::default(),
+        };
+        remember(&memos.memos, &self.channel, &contact, env)
+    }
+}
+
+/// How an event is delivered.
+fn terms(emission: &Emission, place: &[usize], env: &mut Env<'_>) -> Result<Terms, Failure> {
+    let unless_sent = text(emission.unless_sent.as_ref(), env)?;
+    let piece = match &emission.collect {
+        Some(collect) => piece(collect, env)?,
+        None => None,
+    };
+    let deferred = (emission.late && env.answers.deferred).then(|| place.to_vec());
+    Ok(Terms { delay: millis(emission.delay), unless_sent, piece, remember: Vec::new(), deferred })
+}
+
+/// The place of an event among the pieces of its message; none if it is a message of its own.
+fn piece(collect: &Collect, env: &mut Env<'_>) -> Result<Option<Piece>, Failure> {
+    const MOST: u16 = 255;
+    if let Some(when) = &collect.when
+        && !when.holds(env)?
+    {
+        return Ok(None);
+    }
+    let key = collect.key.eval(env)?.to_text();
+    let index = collect.index.eval(env)?.to_int().and_then(|index| u16::try_from(index).ok());
+    let total = collect.total.eval(env)?.to_int().and_then(|total| u16::try_from(total).ok());
+    // What makes no sense as a piece is not kept back.
+    let (Some(index), Some(total @ 2..=MOST)) = (index, total) else { return Ok(None) };
+    Ok((!key.is_empty()).then(|| Piece { key, index, total, ttl: millis(collect.ttl) }))
+}
+
+fn millis(duration: Duration) -> Millis {
+    Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX)
 }
 
 /// The event, or why there is none on purpose.
@@ -130,16 +211,28 @@ fn event(emission: &Emission, env: &mut Env<'_>) -> Result<Result<Event, String>
         content.text = Some(told);
         kind = EventKind::Message;
     }
+    // What is not known yet may say something.
+    let may_say = emission.late && env.answers.deferred;
+    if may_say && emission.as_text.is_some() {
+        kind = EventKind::Message;
+    }
     let is_message = matches!(kind, EventKind::Message | EventKind::MessageEcho);
-    if is_message && content.is_empty() {
+    if is_message && content.is_empty() && !may_say {
         return Ok(Err("the message has neither text nor attachment nor location".into()));
     }
     let id = emission.id.eval(env)?.to_text();
-    if id.is_empty() && (is_message || kind == EventKind::MessageStatus) {
+    let up_to = match &emission.up_to {
+        Some(template) => match moment(&template.eval(env)?) {
+            Some(moment) => Some(moment),
+            None => return Ok(Err("this status names no moment".into())),
+        },
+        None => None,
+    };
+    if id.is_empty() && (is_message || kind == EventKind::MessageStatus) && up_to.is_none() {
         return Err(Failure("the event has no id".into()));
     }
     let contact = contact(&emission.contact, env)?;
-    if contact.id.is_empty() && is_message {
+    if contact.id.is_empty() && (is_message || up_to.is_some()) {
         return Err(Failure("the event names no contact".into()));
     }
     let error = match (&emission.error, status) {
@@ -151,7 +244,7 @@ fn event(emission: &Emission, env: &mut Env<'_>) -> Result<Result<Event, String>
         None => env.now,
     };
     let id_owner = emission.id_owner;
-    Ok(Ok(Event { kind, id: id.into(), id_owner, timestamp, contact, content, status, error }))
+    Ok(Ok(Event { kind, id: id.into(), id_owner, timestamp, contact, content, status, error, up_to }))
 }
 
 /// A status, or why it is no news.

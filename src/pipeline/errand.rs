@@ -7,12 +7,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use smol_str::SmolStr;
+
 use super::calling::{Again, CallProgress, CallStep as Step, Calling, Followed, broken};
 use super::emit::Emitter;
 use super::receive::{Routed, enter};
 use super::sending::{Next, Outcome};
 use crate::call::{CallCache, Outgoing, Response, TransportError, build};
 use crate::expression::{Env, Failure, Scope, Value};
+use crate::memory::{Memory, Remember};
 use crate::plan::{CallAction, CallStep, Channel, Exchange, Plan, Poll};
 use crate::world::World;
 
@@ -36,6 +39,8 @@ pub struct Ground<'a> {
 pub struct Page {
     /// The events.
     pub events: Vec<Routed>,
+    /// What is remembered without an event.
+    pub remember: Vec<Remember>,
     /// Where the next page begins; null where the page does not say.
     pub cursor: Value,
     /// Whether the next page is to be fetched at once.
@@ -107,11 +112,19 @@ impl<'a> Errand<'a> {
         errand
     }
 
-    /// Lets it see a contact.
+    /// Lets it see a contact, empty for none, and what is remembered.
     #[must_use]
-    pub fn of_contact(mut self, id: &str) -> Self {
-        self.env.set(Scope::Contact, Value::map([("id", Value::text(id))]));
+    pub fn about(mut self, contact: &str, memory: Memory) -> Self {
+        if !contact.is_empty() {
+            self.env.set(Scope::Contact, Value::map([("id", Value::text(contact))]));
+        }
+        self.calling = self.calling.about(SmolStr::new(contact), memory);
         self
+    }
+
+    /// What is to be remembered because of the requests that were made.
+    pub fn remembered(&self) -> &[Remember] {
+        self.calling.remembered()
     }
 
     /// What came of it: the value, or what the last exchange returned.
@@ -218,7 +231,7 @@ impl<'a> Errand<'a> {
             return Err(Failure("a call has not been made".into()));
         }
         env.set(Scope::It, self.value.clone());
-        let Emitter { events, mut failed, .. } = emitter;
+        let Emitter { events, remember, mut failed, .. } = emitter;
         let mut told = |failure: Failure, what: &str| {
             failed.get_or_insert(format!("`{what}`: {failure}"));
         };
@@ -232,7 +245,7 @@ impl<'a> Errand<'a> {
             told(failure, "more");
             false
         });
-        Ok(Page { events, cursor, more, failed })
+        Ok(Page { events, remember, cursor, more, failed })
     }
 
     /// Tells what came of the request that [`Errand::step`] handed out.

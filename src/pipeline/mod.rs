@@ -11,17 +11,23 @@ mod decode;
 mod emit;
 mod errand;
 mod incoming;
+mod late;
 mod parts;
 mod receive;
+mod remember;
 mod sending;
 mod split;
 mod trace;
 mod verify;
 
 pub use answer::Reply;
+pub use calling::CallProgress;
 pub use errand::{Errand, Ground, Page};
 pub use incoming::Incoming;
-pub use receive::{Directory, NoRoute, Poked, Received, Route, Routed, Site, Verdict, find_route, receive};
+pub use late::{Late, Making, Origin, Whole};
+pub use receive::{
+    Directory, NoRoute, Poked, Received, Route, Routed, Site, Terms, Verdict, find_route, receive,
+};
 pub use sending::{Next, Outcome, Progress, Sending};
 pub use split::{size, split};
 pub use trace::Trace;

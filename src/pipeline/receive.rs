@@ -11,9 +11,10 @@ use super::incoming::Incoming;
 use super::trace::Trace;
 use super::verify::verify;
 use crate::expression::{Env, Failure, Scope, Turn, Value};
-use crate::message::Event;
+use crate::memory::Remember;
+use crate::message::{Event, Piece};
 use crate::plan::{Channel, Plan, Webhook};
-use crate::world::World;
+use crate::world::{Millis, World};
 
 /// What became of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +48,24 @@ pub struct Routed {
     pub channel: SmolStr,
     /// The event.
     pub event: Event,
+    /// How it is delivered.
+    pub terms: Terms,
+}
+
+/// How an event is delivered, and what goes with it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Terms {
+    /// How long it waits, in milliseconds.
+    pub delay: Millis,
+    /// The provider's id of a message: if it was sent by us, the event is dropped.
+    pub unless_sent: Option<String>,
+    /// Of which message it is only a piece.
+    pub piece: Option<Piece>,
+    /// What is remembered with it.
+    pub remember: Vec<Remember>,
+    /// Where its node is in the webhook, if something that it says is not known yet: it is made again when it is
+    /// delivered.
+    pub deferred: Option<Vec<usize>>,
 }
 
 /// That a webhook asks for a poll.
@@ -73,6 +92,8 @@ pub struct Received {
     pub events: Vec<Routed>,
     /// The polls that are to be run at once.
     pub polls: Vec<Poked>,
+    /// What is remembered without an event.
+    pub remember: Vec<Remember>,
     /// Why the mapping could not understand it, or all of it: the request is to be kept for a replay.
     pub parked: Option<String>,
 }
@@ -85,6 +106,7 @@ impl Received {
             reason: Some(reason),
             events: Vec::new(),
             polls: Vec::new(),
+            remember: Vec::new(),
             parked: None,
         }
     }
@@ -167,6 +189,7 @@ pub struct Site<'a> {
 pub fn receive(site: &Site<'_>, route: Route<'_>, request: &Incoming, trace: &mut Option<Trace>) -> Received {
     let Route { webhook, params } = route;
     let mut env = Env::new(site.world);
+    env.answers.deferring = true;
     env.set(Scope::Deployment, site.deployment.clone());
     env.set(Scope::Request, request.scope(params));
     if let Some(channel) = site.channel {
@@ -183,16 +206,15 @@ pub fn receive(site: &Site<'_>, route: Route<'_>, request: &Incoming, trace: &mu
     note(trace, "verified", || Value::Bool(true));
     if let Some(reply) = &webhook.reply {
         return match answer(reply, &mut env) {
-            Ok(reply) => {
-                Received {
-                    reply,
-                    verdict: Verdict::Replied,
-                    reason: None,
-                    events: Vec::new(),
-                    polls: Vec::new(),
-                    parked: None,
-                }
-            }
+            Ok(reply) => Received {
+                reply,
+                verdict: Verdict::Replied,
+                reason: None,
+                events: Vec::new(),
+                polls: Vec::new(),
+                remember: Vec::new(),
+                parked: None,
+            },
             Err(failure) => Received::rejected(400, failure.0),
         };
     }
@@ -217,6 +239,28 @@ pub fn receive(site: &Site<'_>, route: Route<'_>, request: &Incoming, trace: &mu
     finish(webhook, body, emitter, env)
 }
 
+/// Makes events of a webhook that was proven to be the provider's; why not, where it can't be read.
+pub(super) fn evaluate(
+    site: &Site<'_>,
+    Route { webhook, params }: Route<'_>,
+    request: &Incoming,
+    mut emitter: Emitter,
+    env: &mut Env<'_>,
+) -> Result<Emitter, String> {
+    env.set(Scope::Deployment, site.deployment.clone());
+    env.set(Scope::Request, request.scope(params));
+    if let Some(channel) = site.channel {
+        enter(channel, env);
+    }
+    let body = decode(webhook.decode, request)?;
+    env.set(Scope::Root, body.clone());
+    env.set(Scope::It, body);
+    if let Err(failure) = nodes(site, webhook, env, &mut emitter) {
+        emitter.failed.get_or_insert(failure.0);
+    }
+    Ok(emitter)
+}
+
 /// Applies the webhook's rules to each of its nodes.
 fn nodes(
     site: &Site<'_>,
@@ -236,41 +280,49 @@ fn nodes(
     for (index, item) in items.iter().enumerate() {
         env.set(Scope::It, item.clone());
         env.turn = Turn { index, count: items.len() };
-        let Some(address) = &webhook.address else {
-            let name = site.channel.map(|channel| channel.name.clone()).unwrap_or_default();
-            emitter.node(&webhook.rule, &name, env);
-            continue;
-        };
-        let address = match address.eval(env) {
-            Ok(address) => address.to_text(),
-            Err(failure) => {
-                emitter.failed.get_or_insert(failure.0);
-                continue;
-            }
-        };
-        if address.is_empty() {
-            emitter.ignored.get_or_insert_with(|| "the payload names no channel".into());
-            continue;
+        if emitter.enter(index) {
+            node(site, webhook, env, emitter);
         }
-        match site.directory.by_address(&site.plan.name, &address) {
-            Some(channel) => {
-                enter(&channel, env);
-                emitter.node(&webhook.rule, &channel.name, env);
-            }
-            None => {
-                emitter.ignored.get_or_insert_with(|| format!("no channel has the address `{address}`"));
-            }
-        }
+        emitter.leave();
     }
     Ok(())
 }
 
+/// Applies the webhook's rules to the current node.
+fn node(site: &Site<'_>, webhook: &Webhook, env: &mut Env<'_>, emitter: &mut Emitter) {
+    let Some(address) = &webhook.address else {
+        let name = site.channel.map(|channel| channel.name.clone()).unwrap_or_default();
+        emitter.node(&webhook.rule, &name, env);
+        return;
+    };
+    let address = match address.eval(env) {
+        Ok(address) => address.to_text(),
+        Err(failure) => {
+            emitter.failed.get_or_insert(failure.0);
+            return;
+        }
+    };
+    if address.is_empty() {
+        emitter.ignored.get_or_insert_with(|| "the payload names no channel".into());
+        return;
+    }
+    match site.directory.by_address(&site.plan.name, &address) {
+        Some(channel) => {
+            enter(&channel, env);
+            emitter.node(&webhook.rule, &channel.name, env);
+        }
+        None => {
+            emitter.ignored.get_or_insert_with(|| format!("no channel has the address `{address}`"));
+        }
+    }
+}
+
 /// Answers, once the rules have run.
 fn finish(webhook: &Webhook, body: Value, emitter: Emitter, mut env: Env<'_>) -> Received {
-    let Emitter { events, polls, ignored, failed, .. } = emitter;
+    let Emitter { events, polls, remember, ignored, failed, .. } = emitter;
     env.set(Scope::It, body);
     env.turn = Turn::default();
-    let nothing = events.is_empty() && polls.is_empty();
+    let nothing = events.is_empty() && polls.is_empty() && remember.is_empty();
     let verdict = if nothing && failed.is_none() { Verdict::Ignored } else { Verdict::Accepted };
     let chosen = if verdict == Verdict::Accepted { &webhook.ack_ok } else { &webhook.ack_ignored };
     let mut parked = failed;
@@ -283,7 +335,7 @@ fn finish(webhook: &Webhook, body: Value, emitter: Emitter, mut env: Env<'_>) ->
         (None, Verdict::Ignored) => ignored.or_else(|| Some("no rule applies".into())),
         (None, _) => None,
     };
-    Received { reply, verdict, reason, events, polls, parked }
+    Received { reply, verdict, reason, events, polls, remember, parked }
 }
 
 /// Answers a request that is proven to be the provider's and can't be read. Where the mapping answers a success,

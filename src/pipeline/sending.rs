@@ -6,12 +6,14 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use super::calling::{Again, CallProgress, CallStep, Calling, Followed, broken};
 use super::parts::{attachment_value, parts, reply_value};
 use super::receive::enter;
 use crate::call::{CallCache, Outgoing, Response, TransportError, build};
 use crate::expression::{Env, Failure, Scope, Turn, Value};
+use crate::memory::{Memory, Remember};
 use crate::message::{Fault, Outbound};
 use crate::plan::{Channel, Plan, Send, Step, StepEach};
 use crate::world::World;
@@ -146,6 +148,7 @@ impl<'p, 'w> Sending<'p, 'w> {
     pub fn new(
         plan: &'p Plan,
         channel: &Channel,
+        memory: Memory,
         message: &'p Outbound,
         mut progress: Progress,
         cache: Arc<CallCache>,
@@ -164,7 +167,8 @@ impl<'p, 'w> Sending<'p, 'w> {
             send,
             message,
             env,
-            calling: Calling::new(plan, channel, cache, calls, world, timeout),
+            calling: Calling::new(plan, channel, cache, calls, world, timeout)
+                .about(SmolStr::new(&message.contact_id), memory),
             parts: None,
             step: 0,
             items: None,
@@ -198,6 +202,11 @@ impl<'p, 'w> Sending<'p, 'w> {
         Progress { calls: self.calling.progress().clone(), ..self.progress.clone() }
     }
 
+    /// What is to be remembered because of the requests that were made, and forgotten.
+    pub fn remembered(&self) -> &[Remember] {
+        self.calling.remembered()
+    }
+
     /// What is to be done next.
     pub fn step(&mut self) -> Next {
         if let Some(outcome) = &self.outcome {
@@ -221,6 +230,8 @@ impl<'p, 'w> Sending<'p, 'w> {
                 Err(Unprepared::Ended(outcome)) => return self.end(outcome),
                 Err(Unprepared::Failed(failure)) => match self.env.answers.wanted.take() {
                     Some(wanted) => {
+                        // A name may have wanted it, which gets its value then.
+                        self.parts = None;
                         if let Err(failure) = self.calling.want(wanted) {
                             return self.end(broken(&failure));
                         }
@@ -316,7 +327,12 @@ impl<'p, 'w> Sending<'p, 'w> {
             return;
         }
         let Some(step) = self.send.steps.get(self.step) else { return };
-        match self.calling.follow(&step.exchange, answer, &mut self.progress.again, &mut self.env) {
+        let known = self.calling.remembered().len();
+        let followed = self.calling.follow(&step.exchange, answer, &mut self.progress.again, &mut self.env);
+        if !matches!(followed, Followed::Again(_)) {
+            self.calling.consume(&step.consume);
+        }
+        match followed {
             Followed::Done(value, ids) => {
                 if let Some(slot) = step.result {
                     self.progress.results.retain(|(known, _)| *known != slot);
@@ -333,6 +349,10 @@ impl<'p, 'w> Sending<'p, 'w> {
             Followed::Again(0) => {}
             Followed::Again(after) => self.outcome = Some(Outcome::Later { after }),
             Followed::Ended(outcome) => self.outcome = Some(outcome),
+        }
+        if self.calling.remembered().len() > known {
+            // Later steps see what is remembered now, as the next attempt would.
+            self.parts = None;
         }
     }
 

@@ -6,6 +6,7 @@
 mod call;
 mod channel;
 mod life;
+mod memory;
 mod receive;
 mod send;
 mod words;
@@ -19,6 +20,7 @@ use crate::expression::{Env, Failure, Template, Value};
 pub use call::*;
 pub use channel::*;
 pub use life::*;
+pub use memory::*;
 pub use receive::*;
 pub use send::*;
 pub use words::*;
@@ -38,6 +40,8 @@ pub struct Plan {
     pub deployment: Vec<ConfigField>,
     /// The calls that values may ask for; those that stand for a kind of `auth` come last.
     pub calls: Vec<Call>,
+    /// Whether anything reads the scope `store`.
+    pub reads_store: bool,
     /// The webhooks.
     pub webhooks: Vec<Webhook>,
     /// How a message is sent; none for a mapping that only receives.
@@ -76,7 +80,8 @@ pub struct ConfigField {
     pub default: Value,
 }
 
-/// Values with names, in order; each sees those before it.
+/// Values with names, in order; each sees those before it. A value that wants a call fails where its name is read,
+/// so a call is not made for a name that nobody reads.
 #[derive(Debug, Default)]
 pub struct Lets {
     /// The slot of the first.
@@ -97,7 +102,15 @@ impl Lets {
             let slot = self.base + index;
             let value = match others.iter().find(|(other, _)| *other == slot) {
                 Some((_, value)) => value.clone(),
-                None => template.eval(env)?,
+                None => match (template.eval(env), env.answers.wanted.take()) {
+                    (Ok(value), _) => value,
+                    // The call is made when the name is read.
+                    (Err(_), Some(wanted)) => {
+                        env.set_unanswered(slot, wanted);
+                        continue;
+                    }
+                    (Err(failure), None) => return Err(failure),
+                },
             };
             env.set_local(slot, value);
         }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use smol_str::SmolStr;
 
-use super::{Lets, Poke};
 use super::words::{Algorithm, Decode, Encoding};
+use super::{Collect, Lets, Memos, Poke};
 use crate::expression::{Condition, Template};
 use crate::message::{EventKind, IdOwner};
 
@@ -155,6 +155,8 @@ pub struct Rule {
     pub emit: Option<Box<Emission>>,
     /// The poll that is asked for.
     pub poll: Option<Box<Poke>>,
+    /// What is remembered.
+    pub remember: Option<Box<Memos>>,
     /// Whether later rules see the node too.
     pub also: bool,
     /// Rules for the same node.
@@ -186,6 +188,16 @@ pub struct Emission {
     pub error: Option<Template>,
     /// The text of a message that tells the agent.
     pub as_text: Option<Template>,
+    /// For a status: all messages up to this moment, instead of one.
+    pub up_to: Option<Template>,
+    /// How long the event waits before it is delivered.
+    pub delay: Duration,
+    /// A message of ours, by the provider's id, which the event is an echo of.
+    pub unless_sent: Option<Template>,
+    /// When the event is only a piece of a message.
+    pub collect: Option<Collect>,
+    /// Whether what it says may depend on calls or on `store`, which are not asked before it is delivered.
+    pub late: bool,
 }
 
 /// A member of a contact.

@@ -3,7 +3,7 @@
 use smol_str::SmolStr;
 
 use super::words::{AttachmentMode, Decode, Meaning, Mode, Overflow, Unit};
-use super::{Exchange, Lets};
+use super::{Exchange, Lets, Memo, Owner};
 use crate::expression::{Condition, Template};
 use crate::message::Media;
 
@@ -67,6 +67,8 @@ pub struct Step {
     pub require: Option<Condition>,
     /// The request and what its response means.
     pub exchange: Exchange,
+    /// What is forgotten once its request is made.
+    pub consume: Vec<(Owner, SmolStr)>,
 }
 
 /// How often a step runs.
@@ -145,6 +147,8 @@ pub struct Response {
     pub id: Option<Template>,
     /// What a call gives, or what later steps see; none is the decoded body.
     pub returns: Option<Template>,
+    /// What is remembered where it is a success.
+    pub remember: Vec<Memo>,
     /// The provider's error code.
     pub error_code: Option<Template>,
     /// The provider's error message.

@@ -197,6 +197,7 @@ mod tests {
             content: Content { text: Some("hi".into()), ..Content::default() },
             status: None,
             error: None,
+            up_to: None,
         }
     }
 

@@ -98,17 +98,25 @@ impl Judge<'_> {
         match (&case.receive, &case.send, &case.run) {
             (Some(received), None, None) => self.webhook(received, case),
             (None, Some(_), None) => {
-                self.only_for(case, &["verdict", "reply", "events", "polls"], "a webhook (`receive`)");
+                self.only_for(
+                    case,
+                    &["verdict", "reply", "events", "polls", "calls"],
+                    "a webhook (`receive`)",
+                );
                 self.only_for(case, &["value", "cursor"], "what is `run`");
             }
             (None, None, Some(run)) => self.run(run, case),
             (None, None, None) if unread("receive") || unread("send") || unread("run") => {}
             (received, sent, _) => {
                 let both = received.as_ref().map(drop).or(sent.as_ref().map(drop));
-                let (code, key) =
-                    if both.is_some() { (Code::InvalidValue, if case.run.is_some() { "run" } else { "send" }) } else { (Code::MissingKey, "name") };
+                let (code, key) = if both.is_some() {
+                    (Code::InvalidValue, if case.run.is_some() { "run" } else { "send" })
+                } else {
+                    (Code::MissingKey, "name")
+                };
                 let span = case.shape.key(key, case.span);
-                let problem = Diagnostic::new(code, span, "a test is exactly one of `receive`, `send` and `run`");
+                let problem =
+                    Diagnostic::new(code, span, "a test is exactly one of `receive`, `send` and `run`");
                 self.out.push(problem.help("a test of the other direction is a test of its own"));
             }
         }
@@ -125,7 +133,13 @@ impl Judge<'_> {
                 _ => self.wrong_type(node, "a map"),
             }
         }
-        for raw in [&case.expect.events, &case.expect.requests, &case.expect.ids, &case.expect.platform] {
+        for raw in [
+            &case.expect.events,
+            &case.expect.calls,
+            &case.expect.requests,
+            &case.expect.ids,
+            &case.expect.platform,
+        ] {
             if let Some(Raw(node)) = raw
                 && node.as_list().is_none()
             {
@@ -180,7 +194,7 @@ impl Judge<'_> {
 
     /// What is run must be there.
     fn run(&mut self, run: &spec::RunCase, case: &TestCase) {
-        self.only_for(case, &["verdict", "reply", "polls"], "a webhook (`receive`)");
+        self.only_for(case, &["verdict", "reply", "polls", "calls"], "a webhook (`receive`)");
         let shape = &run.shape;
         let read = ["lifecycle", "action", "poll", "lookup_contact"].iter().all(|key| !shape.is_unread(key));
         if let Some(plan) = self.plan
@@ -196,7 +210,8 @@ impl Judge<'_> {
         ] {
             if given && !is_there && read {
                 let span = shape.key(key, run.span);
-                let problem = Diagnostic::new(Code::UnknownKey, span, format!("`{key}` is for `{needs}` alone"));
+                let problem =
+                    Diagnostic::new(Code::UnknownKey, span, format!("`{key}` is for `{needs}` alone"));
                 self.out.push(problem.label("not known here"));
             }
         }
@@ -213,6 +228,7 @@ impl Judge<'_> {
                 "polls" => expect.polls.is_some(),
                 "value" => expect.value.is_some(),
                 "cursor" => expect.cursor.is_some(),
+                "calls" => expect.calls.is_some(),
                 "requests" => expect.requests.is_some(),
                 "outcome" => expect.outcome.is_some(),
                 "ids" => expect.ids.is_some(),

@@ -4,6 +4,7 @@
 
 mod compare;
 mod judge;
+mod kept;
 mod receiving;
 mod running;
 mod sending;
@@ -14,6 +15,7 @@ mod tests;
 
 pub use compare::{Difference, compare};
 pub use judge::read_tests;
+pub use kept::Kept;
 pub use receiving::{Rehearsed, receive, request_of};
 pub use running::{Run, run};
 pub use sending::{answers_of, message_of, parts, send, send_live};

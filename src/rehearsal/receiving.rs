@@ -1,16 +1,20 @@
 //! A webhook, offline.
 
-use std::collections::HashSet;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use smol_str::SmolStr;
 
+use super::kept::{Kept, shown};
+use super::sending::request_json;
 use super::stage::Stage;
+use crate::call::Scripted;
 use crate::expression::Value;
-use crate::message::EventKind;
-use crate::pipeline::{Incoming, NoRoute, Reply, Routed, Site, Trace, Verdict, find_route};
+use crate::memory::Remember;
+use crate::message::{Event, EventKind};
+use crate::pipeline::{
+    CallProgress, Incoming, Late, Making, NoRoute, Origin, Reply, Routed, Site, Trace, Verdict, find_route,
+};
 use crate::platform::request_body;
 use crate::store::StatusSet;
 
@@ -22,83 +26,172 @@ pub struct Rehearsed {
     pub trace: Trace,
 }
 
-/// Takes a webhook through all stages. `seen` stands for the store: the ids of messages that were there before.
-pub fn receive(stage: &Stage<'_>, shared: bool, request: &Incoming, seen: &mut HashSet<String>) -> Rehearsed {
+/// Takes a webhook through all stages. `provider` answers the calls that events need, `kept` stands for the store.
+pub fn receive(
+    stage: &Stage<'_>,
+    shared: bool,
+    request: &Incoming,
+    provider: &Scripted,
+    kept: &mut Kept,
+) -> Rehearsed {
     let route = find_route(stage.plan, shared, &request.method, &request.route);
     let mut trace = Some(Trace::default());
+    let called = provider.requests().len();
     let route = match route {
         Ok(route) => route,
         Err(problem) => {
             let status = if matches!(problem, NoRoute::Path { .. }) { 404 } else { 405 };
             let reason = problem.to_string();
-            let json =
-                result(&Reply::error(status, &reason), Verdict::Rejected, Some(&reason), (vec![], vec![]), vec![]);
+            let json = result(
+                &Reply::error(status, &reason),
+                Verdict::Rejected,
+                Some(&reason),
+                Consequences::default(),
+            );
             return Rehearsed { json, trace: Trace::default() };
         }
     };
     let shared = route.webhook.shared;
-    let site = Site {
+    let received = crate::pipeline::receive(&site(stage, shared), route, request, &mut trace);
+    let mut events = Vec::new();
+    let mut requests = Vec::new();
+    let mut reason = received.reason.clone();
+    kept.remember(&received.remember);
+    let mut changes = received.remember;
+    for routed in &received.events {
+        let event = &match &routed.terms.deferred {
+            Some(place) => {
+                let origin =
+                    Origin { site: site(stage, shared), shared, request, place, known: &routed.event };
+                whole(stage, origin, provider, kept, (&mut reason, &mut changes))
+            }
+            None => routed.event.clone(),
+        };
+        events.push(event_json(event));
+        deliver(stage, routed, event, kept, (&mut requests, &mut reason, &mut changes));
+    }
+    let calls = provider.requests().iter().skip(called).map(request_json).collect();
+    let polls = received
+        .polls
+        .iter()
+        .map(|poked| Value::map([("poll", Value::Text(poked.poll.clone())), ("with", poked.with.clone())]));
+    let polls = polls.collect();
+    let consequences = Consequences { events, polls, requests, calls, remembered: shown(&changes) };
+    let json = result(&received.reply, received.verdict, reason.as_deref(), consequences);
+    Rehearsed { json, trace: trace.unwrap_or_default() }
+}
+
+/// An event as `dry-run` shows it.
+pub(super) fn event_json(event: &Event) -> Value {
+    serde_json::to_vec(event).ok().and_then(|json| Value::from_json(&json).ok()).unwrap_or_default()
+}
+
+/// Takes an event, as a whole, as far as the platform: gives the requests, why there are none, and what is remembered.
+pub(super) fn deliver(
+    stage: &Stage<'_>,
+    routed: &Routed,
+    event: &Event,
+    kept: &mut Kept,
+    (requests, reason, changes): (&mut Vec<Value>, &mut Option<String>, &mut Vec<Remember>),
+) {
+    let is_message = matches!(event.kind, EventKind::Message | EventKind::MessageEcho);
+    let piece = routed.terms.piece.as_ref().map(|piece| format!("|{}|{}", piece.key, piece.index));
+    let key = format!("{}|{}{}", routed.channel, event.id, piece.unwrap_or_default());
+    if is_message && !kept.is_new(key) {
+        reason.get_or_insert_with(|| format!("`{}` was received before", event.id));
+        return;
+    }
+    kept.remember(&routed.terms.remember);
+    changes.extend(routed.terms.remember.iter().cloned());
+    if let Some(id) = routed.terms.unless_sent.as_ref().filter(|id| kept.is_ours(id)) {
+        reason.get_or_insert_with(|| format!("we sent `{id}` ourselves"));
+        return;
+    }
+    let posted = match (&routed.terms.piece, event.up_to) {
+        (Some(piece), _) => match kept.piece(piece, event) {
+            Some(whole) => vec![whole],
+            None => {
+                reason.get_or_insert_with(|| format!("`{}` waits for its other pieces", event.id));
+                return;
+            }
+        },
+        (None, Some(moment)) => kept.up_to(event, moment),
+        (None, None) => vec![event.clone()],
+    };
+    for event in &posted {
+        post(stage, event, requests, reason);
+    }
+}
+
+fn site<'s>(stage: &'s Stage<'_>, shared: bool) -> Site<'s> {
+    Site {
         plan: stage.plan,
         channel: (!shared).then_some(&*stage.channel),
         deployment: &stage.channel.deployment,
         directory: stage,
         world: &stage.world,
-    };
-    let received = crate::pipeline::receive(&site, route, request, &mut trace);
-    let (events, requests, problem) = deliver(stage, &received.events, seen);
-    let reason = received.reason.clone().or(problem);
-    let polls = received.polls.iter().map(|poked| {
-        Value::map([("poll", Value::Text(poked.poll.clone())), ("with", poked.with.clone())])
-    });
-    let polls = polls.collect();
-    let json = result(&received.reply, received.verdict, reason.as_deref(), (events, polls), requests);
-    Rehearsed { json, trace: trace.unwrap_or_default() }
+    }
 }
 
-/// The events as JSON, the requests that post them, and why one is not posted.
-pub(super) fn deliver(
-    stage: &Stage<'_>,
-    given: &[Routed],
-    seen: &mut HashSet<String>,
-) -> (Vec<Value>, Vec<Value>, Option<String>) {
-    let mut events = Vec::new();
-    let mut requests = Vec::new();
-    let mut reason = None;
-    for routed in given {
-        let event = &routed.event;
-        events.push(
-            serde_json::to_vec(event).ok().and_then(|json| Value::from_json(&json).ok()).unwrap_or_default(),
-        );
-        let is_message = matches!(event.kind, EventKind::Message | EventKind::MessageEcho);
-        if is_message && !seen.insert(format!("{}|{}", routed.channel, event.id)) {
-            reason.get_or_insert_with(|| format!("`{}` was received before", event.id));
-            continue;
-        }
-        // The gateway posts a status only of a message that it knows, and `sent` only where a channel asks for it.
-        let is_news = event.status.is_none_or(|status| StatusSet::default().contains(status));
-        if !is_news || (event.kind == EventKind::MessageStatus && event.contact.id.is_empty()) {
-            continue;
-        }
-        match request_body(&stage.platform, event) {
-            Ok(Some(body)) => requests.push(Stage::platform_request(body)),
-            Ok(None) => {}
-            Err(problem) => {
-                reason.get_or_insert_with(|| problem.to_string());
+/// An event as a whole: what is looked up when it is delivered is looked up here.
+fn whole<'s>(
+    stage: &'s Stage<'_>,
+    origin: Origin<'s>,
+    provider: &Scripted,
+    kept: &mut Kept,
+    (reason, changes): (&mut Option<String>, &mut Vec<Remember>),
+) -> Event {
+    let memory = kept.memory(&origin.known.contact.id);
+    let mut late = Late::new(origin, &stage.channel, memory, CallProgress::default(), stage.calls.clone());
+    let whole = loop {
+        match late.step() {
+            Making::Request(request) => late.answer(provider.answer(&request)),
+            Making::Whole(whole) => break *whole,
+            Making::Wait(key) => break late.without_calls(&format!("nobody makes the call {key}")),
+            Making::Ended(outcome) => {
+                let why = outcome.fault().map_or_else(|| "a call wants to wait".into(), ToString::to_string);
+                break late.without_calls(&why);
             }
         }
+    };
+    kept.remember(late.remembered());
+    changes.extend_from_slice(late.remembered());
+    if let Some(problem) = whole.problem {
+        reason.get_or_insert(problem);
     }
-    (events, requests, reason)
+    whole.event
 }
 
-fn result(
-    reply: &Reply,
-    verdict: Verdict,
-    reason: Option<&str>,
-    (events, polls): (Vec<Value>, Vec<Value>),
-    platform_requests: Vec<Value>,
-) -> Value {
+/// The request that posts an event, if the platform is told of it.
+fn post(stage: &Stage<'_>, event: &Event, requests: &mut Vec<Value>, reason: &mut Option<String>) {
+    // The gateway posts a status only of a message that it knows, and `sent` only where a channel asks for it.
+    let is_news = event.status.is_none_or(|status| StatusSet::default().contains(status));
+    if !is_news || (event.kind == EventKind::MessageStatus && event.contact.id.is_empty()) {
+        return;
+    }
+    match request_body(&stage.platform, event) {
+        Ok(Some(body)) => requests.push(Stage::platform_request(body)),
+        Ok(None) => {}
+        Err(problem) => {
+            reason.get_or_insert_with(|| problem.to_string());
+        }
+    }
+}
+
+/// What a webhook comes to behind its answer.
+#[derive(Default)]
+struct Consequences {
+    events: Vec<Value>,
+    polls: Vec<Value>,
+    requests: Vec<Value>,
+    calls: Vec<Value>,
+    remembered: Option<Value>,
+}
+
+fn result(reply: &Reply, verdict: Verdict, reason: Option<&str>, consequences: Consequences) -> Value {
+    let Consequences { events, polls, requests, calls, remembered } = consequences;
     let headers = reply.headers.iter().map(|(name, value)| (SmolStr::new(name), Value::text(value)));
-    Value::map([
+    let members = [
         (
             "reply",
             Value::map([
@@ -111,9 +204,10 @@ fn result(
         ("reason", reason.map_or(Value::Null, Value::text)),
         ("events", Value::list(events)),
         ("polls", Value::list(polls)),
-        ("platform_requests", Value::list(platform_requests)),
-        ("calls", Value::list(Vec::new())),
-    ])
+        ("platform_requests", Value::list(requests)),
+        ("calls", Value::list(calls)),
+    ];
+    Value::map(members.into_iter().chain(remembered.map(|changes| ("remembered", changes))))
 }
 
 /// A request as `dry-run --receive` describes it, and whether it is for a shared route.

@@ -5,16 +5,19 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use smol_str::SmolStr;
 
+use super::kept::{Kept, shown};
 use super::stage::Stage;
 use crate::call::{self, Outgoing, Response, Scripted, ScriptedAnswer, Shown, Transport};
 use crate::expression::{Map, Value};
+use crate::memory::Remember;
 use crate::message::{Contact, Content, Event, EventKind, Fault, IdOwner, Outbound, Status};
 use crate::pipeline::{Next, Outcome, Progress};
 use crate::platform::{read_message, request_body};
 
-/// Sends a message to a scripted provider; gives what `dry-run --format json` shows.
-pub fn send(stage: &Stage<'_>, message: &Outbound, provider: &Scripted) -> Value {
-    let mut sending = match stage.sending(message, Progress::default()) {
+/// Sends a message to a scripted provider; gives what `dry-run --format json` shows. `kept` stands for the store.
+pub fn send(stage: &Stage<'_>, message: &Outbound, provider: &Scripted, kept: &mut Kept) -> Value {
+    let mut changes = Vec::new();
+    let mut sending = match stage.sending(message, Progress::default(), kept) {
         Ok(sending) => sending,
         Err(failure) => return broken(stage, message, failure.0),
     };
@@ -22,27 +25,38 @@ pub fn send(stage: &Stage<'_>, message: &Outbound, provider: &Scripted) -> Value
         match sending.step() {
             Next::Request(request) => sending.answer(provider.answer(&request)),
             Next::Wait(key) => return broken(stage, message, format!("nobody makes the call {key}")),
-            Next::Done(Outcome::Later { .. }) => match stage.sending(message, sending.progress()) {
-                Ok(next) => sending = next,
-                Err(failure) => return broken(stage, message, failure.0),
-            },
-            Next::Done(outcome) => return result(stage, message, &provider.requests(), &outcome),
+            Next::Done(outcome) => {
+                kept.remember(sending.remembered());
+                changes.extend(sending.remembered().iter().cloned());
+                if !matches!(outcome, Outcome::Later { .. }) {
+                    return result(stage, message, &provider.requests(), &outcome, &changes);
+                }
+                match stage.sending(message, sending.progress(), kept) {
+                    Ok(next) => sending = next,
+                    Err(failure) => return broken(stage, message, failure.0),
+                }
+            }
         }
     }
 }
 
 /// The parts that a message is cut into; why not, where it can't be.
-pub fn parts(stage: &Stage<'_>, message: &Outbound) -> Result<Value, String> {
+pub fn parts(stage: &Stage<'_>, message: &Outbound, kept: &Kept) -> Result<Value, String> {
     stage
-        .sending(message, Progress::default())
+        .sending(message, Progress::default(), kept)
         .and_then(|mut sending| sending.parts().cloned())
         .map_err(|failure| failure.0)
 }
 
 /// Sends a message for real.
-pub async fn send_live(stage: &Stage<'_>, message: &Outbound, transport: &dyn Transport) -> Value {
-    let mut requests = Vec::new();
-    let mut sending = match stage.sending(message, Progress::default()) {
+pub async fn send_live(
+    stage: &Stage<'_>,
+    message: &Outbound,
+    transport: &dyn Transport,
+    kept: &mut Kept,
+) -> Value {
+    let (mut requests, mut changes) = (Vec::new(), Vec::new());
+    let mut sending = match stage.sending(message, Progress::default(), kept) {
         Ok(sending) => sending,
         Err(failure) => return broken(stage, message, failure.0),
     };
@@ -53,32 +67,43 @@ pub async fn send_live(stage: &Stage<'_>, message: &Outbound, transport: &dyn Tr
                 requests.push(*request);
             }
             Next::Wait(key) => return broken(stage, message, format!("nobody makes the call {key}")),
-            Next::Done(Outcome::Later { after }) => {
+            Next::Done(outcome) => {
+                kept.remember(sending.remembered());
+                changes.extend(sending.remembered().iter().cloned());
+                let Outcome::Later { after } = outcome else {
+                    return result(stage, message, &requests, &outcome, &changes);
+                };
                 tokio::time::sleep(std::time::Duration::from_millis(after)).await;
-                match stage.sending(message, sending.progress()) {
+                match stage.sending(message, sending.progress(), kept) {
                     Ok(next) => sending = next,
                     Err(failure) => return broken(stage, message, failure.0),
                 }
             }
-            Next::Done(outcome) => return result(stage, message, &requests, &outcome),
         }
     }
 }
 
 fn broken(stage: &Stage<'_>, message: &Outbound, reason: String) -> Value {
     let fault = Fault { code: "mapping".into(), message: reason };
-    result(stage, message, &[], &Outcome::Failed { fault })
+    result(stage, message, &[], &Outcome::Failed { fault }, &[])
 }
 
-fn result(stage: &Stage<'_>, message: &Outbound, requests: &[Outgoing], outcome: &Outcome) -> Value {
+fn result(
+    stage: &Stage<'_>,
+    message: &Outbound,
+    requests: &[Outgoing],
+    outcome: &Outcome,
+    changes: &[Remember],
+) -> Value {
     let failed = match outcome {
         Outcome::Failed { fault } | Outcome::OptOut { fault } => failed_status(stage, message, fault),
         _ => None,
     };
-    let mut result = vec![("requests", Value::list(requests.iter().map(request_json).collect()))];
-    result.extend(report(outcome));
-    result.push(("platform_requests", Value::list(failed.into_iter().collect())));
-    Value::map(result)
+    let mut members = vec![("requests", Value::list(requests.iter().map(request_json).collect()))];
+    members.extend(report(outcome));
+    members.push(("platform_requests", Value::list(failed.into_iter().collect())));
+    members.extend(shown(changes).map(|changes| ("remembered", changes)));
+    Value::map(members)
 }
 
 /// What an outcome is, member by member.
@@ -114,6 +139,7 @@ fn failed_status(stage: &Stage<'_>, message: &Outbound, fault: &Fault) -> Option
         content: Content::default(),
         status: Some(Status::Failed),
         error: Some(fault.clone()),
+        up_to: None,
     };
     request_body(&stage.platform, &event).ok().flatten().map(Stage::platform_request)
 }

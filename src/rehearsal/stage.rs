@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::kept::Kept;
 use crate::call::CallCache;
 use crate::expression::{Failure, Map, Value};
 use crate::message::Outbound;
@@ -25,6 +26,8 @@ pub struct Stage<'p> {
     pub channel: Arc<Channel>,
     /// The platform's side of it.
     pub platform: PlatformChannel,
+    /// What the store holds, as [`Kept::of`](super::Kept::of) reads it.
+    pub store: Value,
     /// Where the gateway is reached.
     pub public_url: String,
     /// Time and randomness.
@@ -56,7 +59,8 @@ impl<'p> Stage<'p> {
         let platform = PlatformChannel { channel_id: facts.channel_id, id_type };
         let world = World::fixed(now, 1);
         let (channel, calls) = (Arc::new(channel), Arc::new(CallCache::default()));
-        let stage = Self { plan, channel, platform, public_url, world, calls };
+        let store = given.get("store").clone();
+        let stage = Self { plan, channel, platform, store, public_url, world, calls };
         (stage, problems.into_iter().map(|problem| problem.message).collect())
     }
 
@@ -65,8 +69,10 @@ impl<'p> Stage<'p> {
         &'s self,
         message: &'s Outbound,
         progress: Progress,
+        kept: &Kept,
     ) -> Result<Sending<'s, 's>, Failure> {
-        Sending::new(self.plan, &self.channel, message, progress, self.calls.clone(), &self.world)
+        let memory = kept.memory(&message.contact_id);
+        Sending::new(self.plan, &self.channel, memory, message, progress, self.calls.clone(), &self.world)
     }
 
     /// A request to the platform, as JSON for `platform_requests`.

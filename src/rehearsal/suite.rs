@@ -1,10 +1,9 @@
 //! The tests of a mapping.
 
-use std::collections::HashSet;
-
 use smol_str::SmolStr;
 
 use super::compare::{Difference, compare};
+use super::kept::Kept;
 use super::receiving::{receive, request_of};
 use super::running::{Run, run as run_it};
 use super::sending::{answers_of, message_of, send};
@@ -59,9 +58,12 @@ fn run_case(plan: &Plan, channel: Option<&TestChannel>, case: &TestCase) -> Case
         return result;
     }
     let outcome = match (&case.receive, &case.send) {
-        (Some(received), None) => rehearse_webhook(&stage, received),
-        (None, Some(sent)) => rehearse_message(&stage, sent, &case.provider),
-        (None, None) if let Some(given) = &case.run => rehearse_run(&stage, given, &case.provider),
+        (Some(received), None) => earlier(&stage, case)
+            .and_then(|(mut kept, provider)| rehearse_webhook(&stage, received, &provider, &mut kept)),
+        (None, Some(sent)) => earlier(&stage, case)
+            .and_then(|(mut kept, provider)| rehearse_message(&stage, sent, &provider, &mut kept)),
+        (None, None) if let Some(given) = &case.run => earlier(&stage, case)
+            .and_then(|(mut kept, provider)| rehearse_run(&stage, given, &provider, &mut kept)),
         _ => Err("a test is one of `receive`, `send` and `run`".into()),
     };
     match outcome {
@@ -114,12 +116,28 @@ fn raw_map(map: &spec::Map<Raw>) -> Value {
     Value::map(map.0.iter().map(|(name, raw)| (name.value.clone(), raw.0.to_value())))
 }
 
-fn rehearse_webhook(stage: &Stage<'_>, given: &spec::Receive) -> Result<Value, String> {
+/// The store and the provider of a test, after the webhooks that arrive before.
+fn earlier(stage: &Stage<'_>, case: &TestCase) -> Result<(Kept, Scripted), String> {
+    let provider = Scripted::new(scripted(&case.provider)?);
+    let given = case.store.as_ref().map(|raw| raw.0.to_value()).unwrap_or_default();
+    let mut kept = Kept::of(&given)?;
+    for webhook in &case.before {
+        rehearse_webhook(stage, webhook, &provider, &mut kept)?;
+    }
+    Ok((kept, provider))
+}
+
+fn rehearse_webhook(
+    stage: &Stage<'_>,
+    given: &spec::Receive,
+    provider: &Scripted,
+    kept: &mut Kept,
+) -> Result<Value, String> {
     let (shared, mut request) = webhook_of(stage, given)?;
     if given.sign.is_some_and(|flag| flag.0) {
         sign_webhook(stage, shared, &mut request)?;
     }
-    Ok(receive(stage, shared, &request, &mut HashSet::new()).json)
+    Ok(receive(stage, shared, &request, provider, kept).json)
 }
 
 /// The webhook of a test, not signed yet, and whether it is for a shared route.
@@ -179,21 +197,21 @@ pub fn sign_webhook(stage: &Stage<'_>, shared: bool, request: &mut Incoming) -> 
 fn rehearse_message(
     stage: &Stage<'_>,
     given: &spec::SendCase,
-    provider: &[spec::ScriptedAnswer],
+    provider: &Scripted,
+    kept: &mut Kept,
 ) -> Result<Value, String> {
-    let (message, answers) = sent_of(given, provider)?;
-    Ok(send(stage, &message, &Scripted::new(answers)))
+    Ok(send(stage, &message_of_test(given)?, provider, kept))
 }
 
 fn rehearse_run(
     stage: &Stage<'_>,
     given: &spec::RunCase,
-    provider: &[spec::ScriptedAnswer],
+    provider: &Scripted,
+    kept: &mut Kept,
 ) -> Result<Value, String> {
     let what = run_of(stage.plan, given)?;
-    let answers = answers_of(&Value::list(provider.iter().map(answer_value).collect()))?;
     let cursor = given.cursor.as_ref().map_or(Value::Null, |raw| raw.0.to_value());
-    Ok(run_it(stage, what, &cursor, &raw_map(&given.with), &Scripted::new(answers)))
+    Ok(run_it(stage, what, (cursor, &raw_map(&given.with)), provider, kept))
 }
 
 /// What a test runs.
@@ -231,6 +249,14 @@ pub fn sent_of(
     given: &spec::SendCase,
     provider: &[spec::ScriptedAnswer],
 ) -> Result<(Outbound, Vec<ScriptedAnswer>), String> {
+    Ok((message_of_test(given)?, scripted(provider)?))
+}
+
+fn scripted(provider: &[spec::ScriptedAnswer]) -> Result<Vec<ScriptedAnswer>, String> {
+    answers_of(&Value::list(provider.iter().map(answer_value).collect()))
+}
+
+fn message_of_test(given: &spec::SendCase) -> Result<Outbound, String> {
     let mut described = Map::new();
     described.insert("contact_id", Value::Text(given.contact_id.value.clone()));
     for (name, text) in [("id", &given.id), ("locale", &given.locale)] {
@@ -249,8 +275,7 @@ pub fn sent_of(
             described.insert(name, raw.0.to_value());
         }
     }
-    let message = message_of(&Value::Map(described.into()))?;
-    Ok((message, answers_of(&Value::list(provider.iter().map(answer_value).collect()))?))
+    message_of(&Value::Map(described.into()))
 }
 
 fn answer_value(answer: &spec::ScriptedAnswer) -> Value {
@@ -288,6 +313,8 @@ fn check(expect: &spec::Expect, outcome: &Value) -> Vec<Difference> {
         ("ids", &expect.ids),
         ("error", &expect.error),
         ("retry_after", &expect.retry_after),
+        ("remembered", &expect.remembered),
+        ("calls", &expect.calls),
     ] {
         if let Some(raw) = raw {
             compare(name, &raw.0.to_value(), outcome.get(name), exact, &mut differences);

@@ -1,8 +1,6 @@
 //! The pipeline as a whole, on mappings that each test writes out.
 
-use std::collections::HashSet;
-
-use super::{NOW, Stage, answers_of, message_of, request_of, send};
+use super::{Kept, NOW, Stage, answers_of, message_of, request_of, send};
 use crate::call::{Response, Scripted};
 use crate::compile;
 use crate::diagnostic::{self, Diagnostics, Sources};
@@ -43,7 +41,7 @@ fn received(plan: &Plan, shared: bool, route: &str, body: &str) -> Received {
 fn sent(plan: &Plan, message: &str, answers: &str) -> Value {
     let (stage, _) = Stage::new(plan, &Value::Null, NOW);
     let provider = Scripted::new(answers_of(&json(answers)).unwrap());
-    send(&stage, &message_of(&json(message)).unwrap(), &provider)
+    send(&stage, &message_of(&json(message)).unwrap(), &provider, &mut Kept::default())
 }
 
 #[test]
@@ -123,7 +121,7 @@ fn an_attempt_goes_on_behind_what_was_sent() {
     let mut bodies = Vec::new();
     // One request in each attempt, as the gateway does it.
     let outcome = loop {
-        let mut sending = stage.sending(&message, progress).unwrap();
+        let mut sending = stage.sending(&message, progress, &Kept::default()).unwrap();
         match sending.step() {
             Next::Wait(key) => panic!("nobody makes the call {key}"),
             Next::Done(outcome) => break outcome,
@@ -187,7 +185,7 @@ fn a_status_that_names_nobody_is_an_event_and_no_request() {
     let outcome = |body: &str| {
         let given = Value::map([("path", Value::text("r")), ("body", Value::text(body))]);
         let (shared, request) = request_of(&stage, &given).unwrap();
-        let json = super::receive(&stage, shared, &request, &mut HashSet::new()).json;
+        let json = super::receive(&stage, shared, &request, &Scripted::default(), &mut Kept::default()).json;
         let count = |name: &str| json.get(name).as_list().unwrap().len();
         (count("events"), count("platform_requests"), json.get("reason").clone())
     };

@@ -226,8 +226,36 @@ record! {
         poll: Option<Text>,
         /// What that poll sees as `arg.NAME`.
         with: Map<Raw>,
+        /// What is remembered, by `contact.NAME` or `channel.NAME`: a value, or `{value, ttl}`. An empty value
+        /// changes nothing. Read as `store.contact.NAME`.
+        remember: Map<Raw>,
+        /// How long the event waits before it is delivered; at most 1h. What the contact says later waits behind it.
+        delay: Option<Duration>,
+        /// The provider's id of a message: the event is dropped if it was us who sent that message. Looked up when
+        /// the event is delivered, thus after `delay`.
+        unless_sent: Option<Raw>,
+        /// Instead of the `id` of a status: every message that was sent to the contact up to this moment, in
+        /// milliseconds.
+        up_to: Option<Raw>,
+        /// How a message that comes in pieces is put together.
+        collect: Option<Collect>,
         /// Rules for the same node, with the names of this one.
         events: Vec<Rule>,
+    }
+
+    /// How a message that comes in pieces is put together: the texts of all pieces in the order of `index`, with the
+    /// rest of the first one.
+    "`collect`" Collect {
+        /// What must hold for the event to be a piece; always unless given.
+        when: Option<Raw>,
+        /// What the pieces of one message of a contact have in common.
+        key: Raw,
+        /// Where the piece stands among them.
+        index: Raw,
+        /// How many there are, at most 255.
+        total: Raw,
+        /// How long the first piece waits for the others; what is there goes out then. 300s unless given.
+        ttl: Option<Duration>,
     }
 
     /// Who an event concerns.
@@ -342,6 +370,8 @@ record! {
         response: Option<Response>,
         /// How often the request is made.
         repeat: Option<Repeat>,
+        /// What is forgotten once the request is made, such as `contact.NAME`: for what can be used only once.
+        consume: Vec<Text>,
     }
 
     /// An HTTP request.
@@ -384,6 +414,8 @@ record! {
         id: Option<Raw>,
         /// What a call gives, or what later steps see; the decoded body unless given.
         r#return: Option<Raw>,
+        /// What is remembered where it is a success: `contact.NAME` or `channel.NAME` to a value, or `{value, ttl}`.
+        remember: Map<Raw>,
         /// Why it failed: `{code, message}`.
         error: Option<ErrorSpec>,
     }

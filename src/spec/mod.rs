@@ -16,4 +16,6 @@ pub use life::{Errands, Lifecycle, Poll};
 pub use mapping::*;
 pub(crate) use read::unknown_keys;
 pub use read::{Count, Docs, Duration, Flag, FromNode, Map, Rate, Raw, Shape};
-pub use test::{Answer as ScriptedAnswer, Expect, MappingTests, Receive, RunCase, SendCase, TestCase, TestChannel};
+pub use test::{
+    Answer as ScriptedAnswer, Expect, MappingTests, Receive, RunCase, SendCase, TestCase, TestChannel,
+};

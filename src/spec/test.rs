@@ -38,6 +38,11 @@ record! {
         name: Text,
         /// Differences from the file's `channel`.
         channel: Option<TestChannel>,
+        /// What the store holds: `contact` and `channel` with what is remembered by name, and `sent`, a list of
+        /// `{id, mid, at}`: messages of ours with the provider's id, our id and the time in milliseconds.
+        store: Option<Raw>,
+        /// Webhooks that arrive before, over the same store.
+        before: Vec<Receive>,
         /// A webhook that arrives.
         receive: Option<Receive>,
         /// A message that leaves.
@@ -150,6 +155,10 @@ record! {
         error: Option<Raw>,
         /// Seconds to wait.
         retry_after: Option<Raw>,
+        /// The requests of calls that the events of a webhook need; the number must match.
+        calls: Option<Raw>,
+        /// What is remembered, by `contact.NAME` or `channel.NAME`; null is forgotten.
+        remembered: Option<Raw>,
         /// The bodies posted to the platform; the number must match.
         platform: Option<Raw>,
         /// Whether everything is compared as a whole, not only what is named.

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::testing::{inbound, outbound};
 use super::*;
 use crate::expression::{Map, Value};
-use crate::message::{EventKind, Fault, IdOwner, Status};
+use crate::message::{EventKind, Fault, IdOwner, Piece, Status};
 use crate::world::Millis;
 
 const HOUR: Millis = 3_600_000;
@@ -452,7 +452,7 @@ pub(crate) async fn a_delayed_delivery_says_so(store: &dyn Store) {
 
 /// A piece of a message of three, and the acceptance that brings it.
 fn piece(mid: &str, index: u16) -> Acceptance {
-    let piece = Piece { key: "k".into(), index, total: 3, due_at: NOW + 300 };
+    let piece = Piece { key: "k".into(), index, total: 3, ttl: 300 };
     let payload = format!(r#"{{"id":"{mid}","text":"<{index}>"}}"#).into();
     accept(vec![NewDelivery { piece: Some(piece), payload, ..inbound("a", mid, Some(mid)) }])
 }

@@ -6,7 +6,7 @@ use smol_str::SmolStr;
 
 use super::lane::Lane;
 use crate::memory::Remember;
-use crate::message::EventKind;
+use crate::message::{EventKind, Piece};
 use crate::world::Millis;
 
 /// The place of a delivery in the queue of the whole store; later is greater, never given out twice.
@@ -53,19 +53,6 @@ impl NewDelivery {
             remember: Vec::new(),
         }
     }
-}
-
-/// The place of a piece in the message that a contact's device cut up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Piece {
-    /// What all pieces of the message have in common, for one contact.
-    pub key: SmolStr,
-    /// Where it stands among them; the numbers need not begin at a certain one.
-    pub index: u16,
-    /// How many there are.
-    pub total: u16,
-    /// When those that came are released, whatever is missing; counts for the first piece that comes.
-    pub due_at: Millis,
 }
 
 /// A delivery in the queue.

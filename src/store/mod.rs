@@ -33,7 +33,7 @@ use crate::world::Millis;
 pub use acceptance::{
     Acceptance, Accepted, Alias, AliasOf, JournalEntry, Receipt, Verdict, Watermark, Webhook,
 };
-pub use entry::{Delivery, DeliveryId, NewDelivery, Piece, Record, State, WebhookId};
+pub use entry::{Delivery, DeliveryId, NewDelivery, Record, State, WebhookId};
 pub use error::StoreError;
 pub use feed::{Fed, Feed, FeedReader, feed};
 pub use lane::{Direction, Lane};

@@ -28,6 +28,7 @@ pub fn status_delivery(
         content: Content::default(),
         status: Some(status),
         error,
+        up_to: None,
     };
     event_delivery(channel, contact, mid, &event)
 }

@@ -1,7 +1,6 @@
 //! A thousand hostile payloads for every shipped mapping: never a panic, always a verdict, and nothing that the
 //! platform would refuse ever leaves. The mutations are seeded, so a failure can be repeated.
 
-use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -269,7 +268,16 @@ fn no_webhook_brings_a_mapping_down_or_gets_nonsense_through() {
                 let _ = sign_webhook(&stage, shared, &mut request);
             }
             let found = attempt(|| {
-                let outcome = json(&rehearsal::receive(&stage, shared, &request, &mut HashSet::new()).json);
+                let outcome = json(
+                    &rehearsal::receive(
+                        &stage,
+                        shared,
+                        &request,
+                        &Scripted::default(),
+                        &mut rehearsal::Kept::default(),
+                    )
+                    .json,
+                );
                 accepted += usize::from(outcome["verdict"] == "accepted");
                 problems(&outcome, &subject.plan, &["accepted", "ignored", "rejected", "replied"], "verdict")
             });
@@ -316,7 +324,12 @@ fn no_answer_of_a_provider_brings_a_mapping_down() {
                 }
             }
             let found = attempt(|| {
-                let outcome = json(&rehearsal::send(&stage, &message, &Scripted::new(answers)));
+                let outcome = json(&rehearsal::send(
+                    &stage,
+                    &message,
+                    &Scripted::new(answers),
+                    &mut rehearsal::Kept::default(),
+                ));
                 problems(
                     &outcome,
                     &subject.plan,

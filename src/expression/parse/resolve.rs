@@ -26,13 +26,21 @@ impl Parser<'_> {
             ("null", []) => return Ok(Expr::Literal(Value::Null)),
             _ => {}
         }
+        let head_range = range.start..range.start + head.len();
         if let Some(slot) = self.names.local(head) {
+            if self.names.is_late(slot) {
+                self.names.mark_late();
+                self.known_at_once(head, &head_range)?;
+            }
             return path(Root::Local(slot));
         }
-        let head_range = range.start..range.start + head.len();
         match scope_of(head) {
             Some(scope) if self.names.sees(scope) => {
                 self.check_member(scope, steps, &head_range)?;
+                if scope == Scope::Store {
+                    self.known_at_once(head, &head_range)?;
+                    self.check_memory(steps, &head_range)?;
+                }
                 self.names.mark(scope, steps.first().map(SmolStr::as_str));
                 path(Root::Scope(scope))
             }
@@ -77,6 +85,38 @@ impl Parser<'_> {
                 "it has {}",
                 members.iter().map(|m| format!("`{m}`")).collect::<Vec<_>>().join(", ")
             )),
+        })
+    }
+
+    /// What a webhook is judged by must be known while the provider waits for its answer.
+    fn known_at_once(&self, name: &str, range: &Range<usize>) -> Result<(), Problem> {
+        if !self.names.is_prompt() {
+            return Ok(());
+        }
+        let message = format!("`{name}` is not known here yet");
+        let problem = Problem::new(ProblemKind::Name, range.clone(), message);
+        let problem = problem.label("known when the event is delivered, after the webhook was answered");
+        Err(problem.help(
+            "`text`, `attachments`, `location`, `as_text` and the members of `contact` other than `id` may read it",
+        ))
+    }
+
+    /// Only what the mapping remembers somewhere can be read.
+    fn check_memory(&self, steps: &[SmolStr], head: &Range<usize>) -> Result<(), Problem> {
+        let [owner, name, ..] = steps else { return Ok(()) };
+        let known = self.names.remembered();
+        let full = format!("{owner}.{name}");
+        if known.iter().any(|known| *known == full) {
+            return Ok(());
+        }
+        let of_owner = known.iter().filter_map(|known| known.strip_prefix(owner.as_str())?.strip_prefix('.'));
+        let start = head.end + owner.len() + 2;
+        let range = start..start + name.len();
+        let problem = Problem::new(ProblemKind::Name, range, format!("nothing remembers `{full}`"));
+        let problem = problem.label("never written");
+        Err(match crate::diagnostic::suggest(name, of_owner) {
+            Some(meant) => problem.help(format!("did you mean `{meant}`?")).replace(meant),
+            None => problem.help(format!("write it with `remember: {{{full}: ..}}` in a rule or a response")),
         })
     }
 

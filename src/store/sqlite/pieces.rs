@@ -9,7 +9,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use smol_str::SmolStr;
 
 use super::row;
-use crate::store::{Delivery, Lane, NewDelivery, Piece, WebhookId, piece};
+use crate::message::Piece;
+use crate::store::{Delivery, Lane, NewDelivery, WebhookId, piece};
 use crate::world::Millis;
 
 /// What the pieces of one message have in common.
@@ -44,7 +45,7 @@ pub(super) fn add(
             set.key.as_str(),
             piece.index,
             piece.total,
-            piece.due_at,
+            at.saturating_add(piece.ttl),
             new.mid.as_str(),
             row::kind_name(new.kind),
             new.not_before,

@@ -21,6 +21,8 @@ pub struct Setup {
     pub platform_limit: u32,
     /// How long a shutdown waits.
     pub drain: &'static str,
+    /// The mapping, other than the stand-in's own; it has the same `config`.
+    pub mapping: Option<&'static str>,
     /// Where the store is, other than in the test's own folder.
     pub store: Option<String>,
 }
@@ -33,6 +35,7 @@ impl Default for Setup {
             platform_rate: "20/s",
             platform_limit: 20,
             drain: "10s",
+            mapping: None,
             store: None,
         }
     }
@@ -64,17 +67,20 @@ impl Setup {
         let mut gateway = Gateway::new(&folder);
         let platform = Platform::start(&[&format!("ch-1:{TOKEN}")], self.platform_limit, &folder);
         let provider = Provider::start(&format!("{}/events", gateway.base_url(CHANNEL)), &folder);
-        let Setup { limits, retry, platform_rate, drain, store, .. } = self;
+        let Setup { limits, retry, platform_rate, drain, mapping, store, .. } = self;
         let store = store.unwrap_or_else(|| "sqlite:patchcord.db".into());
-        let mapping = concat!(env!("CARGO_MANIFEST_DIR"), "/src/sandbox/stand_in.yaml");
+        let file = mapping
+            .map_or_else(|| "src/sandbox/stand_in.yaml".into(), |name| format!("tests/it/{name}.yaml"));
+        let file = format!("{}/{file}", env!("CARGO_MANIFEST_DIR"));
+        let mapping = mapping.unwrap_or("stand_in");
         let installation = format!(
             "store: {store}\n\
-             mappings: [{mapping}]\n\
+             mappings: [{file}]\n\
              network: {{allow_private: true}}\n\
              server: {{drain: {drain}}}\n\
              channels:\n  \
                {CHANNEL}:\n    \
-                 mapping: stand_in\n    \
+                 mapping: {mapping}\n    \
                  platform: {{webhook_url: \"{}\", channel_id: ch-1, token: {{env: TOKEN}}, rate: {platform_rate}}}\n    \
                  config: {{url: \"{}\", token: {{env: KEY}}, secret: {{env: SECRET}}, sender: \"+60300000000\"}}\n    \
                  limits: {limits}\n    \

@@ -1,0 +1,87 @@
+//! Events that wait, or need a call: the gateway on a store in memory, with a scripted network.
+
+use super::tests::{answer, gateway_of, settled, webhook};
+use super::*;
+use crate::call::Scripted;
+
+const MAPPING: &str = "
+patchcord: 1
+name: t
+contact_id: custom
+config: {key: {secret: true}, sender: {address: true}}
+deployment: {word: {default: opensesame}}
+verify:
+  - equal: ['{{request.query.word}}', '{{deployment.word}}']
+calls:
+  body: {request: {url: 'https://x.io/body'}, response: {return: $.text, remember: {contact.seen: $.text}}}
+webhooks:
+  - route: POST r
+    decode: json
+    events:
+      - {when: {$.type: echo}, emit: message_echo, id: $.id, contact: {id: $.from}, text: $.text, delay: 300ms, unless_sent: $.id}
+      - {emit: message, id: $.id, contact: {id: $.from}, text: {$call: body}}
+send:
+  steps:
+    - {each: parts, request: {url: 'https://x.io/send', json: {t: '{{part.text}}', seen: '{{store.contact.seen}}'}}, response: {id: $.id}}
+";
+
+/// What the platform was told, as JSON text.
+fn told(provider: &Scripted) -> Vec<String> {
+    let requests = provider.requests();
+    let posted = requests.iter().filter(|request| request.urls[0].starts_with("https://platform."));
+    posted.map(|it| String::from_utf8_lossy(it.body.as_deref().unwrap_or_default()).into_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_call_that_fails_for_now_delays_a_message_and_what_it_remembers_is_there_for_the_answer() {
+    let provider = Arc::new(Scripted::new(vec![
+        answer("https://x.io/body", Some(1), 503, ""),
+        answer("https://x.io/body", None, 200, r#"{"text":"the body"}"#),
+        answer("https://x.io/send", None, 200, r#"{"id":"p1"}"#),
+        answer("https://platform.example/*", None, 200, ""),
+    ]));
+    let gateway = gateway_of(MAPPING, provider.clone());
+    gateway.accept_webhook(Called::Channel("c"), webhook(r#"{"id":"1","from":"a"}"#)).await;
+    settled(&gateway).await;
+    let told = told(&provider);
+    assert!(told.len() == 1 && told[0].contains("the body"), "{told:?}");
+    let body = r#"{"contactId":"a","message":{"type":"text","text":"hi"}}"#;
+    gateway.accept_message(Some("c"), Some("Bearer t0ken"), body.into()).await.unwrap();
+    settled(&gateway).await;
+    let sent = provider.requests().into_iter().find(|request| request.urls[0].ends_with("/send"));
+    assert_eq!(sent.unwrap().body.unwrap(), r#"{"t":"hi","seen":"the body"}"#);
+}
+
+#[tokio::test]
+async fn a_call_that_fails_for_good_keeps_no_message_back() {
+    let provider = Arc::new(Scripted::new(vec![
+        answer("https://x.io/body", None, 404, ""),
+        answer("https://platform.example/*", None, 200, ""),
+    ]));
+    let gateway = gateway_of(MAPPING, provider.clone());
+    gateway.accept_webhook(Called::Channel("c"), webhook(r#"{"id":"1","from":"a"}"#)).await;
+    settled(&gateway).await;
+    let told = told(&provider);
+    assert!(told.len() == 1 && told[0].contains("could not be fetched"), "{told:?}");
+}
+
+#[tokio::test]
+async fn an_echo_of_our_own_message_that_overtakes_the_answer_is_dropped() {
+    let provider = Arc::new(Scripted::new(vec![
+        answer("https://x.io/send", None, 200, r#"{"id":"p1"}"#),
+        answer("https://platform.example/*", None, 200, ""),
+    ]));
+    let gateway = gateway_of(MAPPING, provider.clone());
+    for echo in [
+        r#"{"type":"echo","id":"p1","from":"a","text":"x"}"#,
+        r#"{"type":"echo","id":"p2","from":"b","text":"x"}"#,
+    ] {
+        gateway.accept_webhook(Called::Channel("c"), webhook(echo)).await;
+    }
+    // It is sent while the echo waits.
+    let body = r#"{"contactId":"a","message":{"type":"text","text":"x"}}"#;
+    gateway.accept_message(Some("c"), Some("Bearer t0ken"), body.into()).await.unwrap();
+    settled(&gateway).await;
+    let told = told(&provider);
+    assert!(told.len() == 1 && told[0].contains("\"p2\""), "{told:?}");
+}
