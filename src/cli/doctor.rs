@@ -123,9 +123,10 @@ async fn examine(settings: &Settings) -> Result<Vec<Check>, Trouble> {
         let answered = World::system().now();
         let date = driven.last.as_ref().and_then(|(_, response)| date(response));
         skews.extend(date.map(|date| skew(date, asked, answered)));
-        checks.push(match lived.is_good() {
-            true => Check::new(what, Health::Good, "the provider takes its credentials"),
-            false => Check::new(what, Health::Bad, lived.reason(channel)),
+        checks.push(if lived.is_good() {
+            Check::new(what, Health::Good, "the provider takes its credentials")
+        } else {
+            Check::new(what, Health::Bad, lived.reason(channel))
         });
     }
     checks.push(clock(&skews));

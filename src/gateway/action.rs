@@ -50,10 +50,7 @@ impl Gateway {
         }
         let contact = self.contact(channel, contact.into()).await?;
         let room = self.acting.0.get(&channel.channel.name);
-        let _place = match room.map(Semaphore::try_acquire) {
-            Some(Ok(place)) => place,
-            _ => return Err(Refused::Busy),
-        };
+        let Some(Ok(_place)) = room.map(Semaphore::try_acquire) else { return Err(Refused::Busy) };
         let memory = recall(&*self.store, channel, &contact, self.world.now()).await?;
         let ground = Ground {
             plan: &channel.plan,

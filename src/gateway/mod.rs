@@ -161,7 +161,7 @@ impl Gateway {
         });
         let (stop, stopped) = watch::channel(false);
         let acting = action::Room::new(channels.by_name.keys());
-        let polls = poll::Polls::start(poll::Parts {
+        let polls = poll::Polls::start(&poll::Parts {
             channels: channels.clone(),
             store: store.clone(),
             transport: transport.clone(),

@@ -72,7 +72,7 @@ pub(super) struct Poke {
 }
 
 impl Polls {
-    pub(super) fn start(parts: Parts) -> Self {
+    pub(super) fn start(parts: &Parts) -> Self {
         let mut polls = Self { waiting: HashMap::new(), tasks: Mutex::default(), world: parts.world.clone() };
         let mut tasks = JoinSet::new();
         for (name, channel) in &parts.channels.by_name {
@@ -107,14 +107,6 @@ impl Polls {
         pokes
     }
 
-    /// Runs at once what was asked for.
-    pub(super) fn poke(&self, pokes: Vec<Poke>) {
-        for Poke { waiting, due } in pokes {
-            *waiting.due() = Some(due);
-            waiting.woken.notify_one();
-        }
-    }
-
     /// Waits for pages under way, at most for `within`.
     pub(super) async fn finish(&self, within: Duration) {
         let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
@@ -122,6 +114,14 @@ impl Polls {
         if tokio::time::timeout(within, ended).await.is_err() {
             tracing::warn!("some polls were cut off; they go on after the next start");
         }
+    }
+}
+
+impl Poke {
+    /// Runs the poll at once.
+    pub(super) fn now(self) {
+        *self.waiting.due() = Some(self.due);
+        self.waiting.woken.notify_one();
     }
 }
 

@@ -3,6 +3,7 @@
 use smol_str::SmolStr;
 
 use super::parcel::{Deferred, Parcel};
+use super::poll::Poke;
 use super::{Channels, Gateway};
 use crate::expression::Value;
 use crate::load::ChannelSettings;
@@ -73,7 +74,7 @@ impl Gateway {
         let pokes = self.polls.due(&received.polls, &mut acceptance);
         match self.store.accept(acceptance).await {
             Ok(_) => {
-                self.polls.poke(pokes);
+                pokes.into_iter().for_each(Poke::now);
                 WebhookAnswer::Reply(received.reply)
             }
             Err(error) => WebhookAnswer::Store(error),

@@ -14,7 +14,7 @@ use super::emit::Emitter;
 use super::receive::{Routed, enter};
 use super::sending::{Next, Outcome};
 use crate::call::{CallCache, Outgoing, Response, TransportError, build};
-use crate::expression::{Env, Failure, Scope, Value};
+use crate::expression::{Env, Failure, Map, Scope, Template, Value};
 use crate::memory::{Memory, Remember};
 use crate::plan::{CallAction, CallStep, Channel, Exchange, Plan, Poll};
 use crate::world::World;
@@ -68,7 +68,7 @@ pub struct Errand<'a> {
 
 enum Work<'a> {
     Steps(&'a [CallStep]),
-    Value(&'a crate::expression::Template),
+    Value(&'a Template),
     /// Whether its exchange is done.
     Page(&'a Poll, bool),
 }
@@ -100,7 +100,7 @@ impl<'a> Errand<'a> {
     }
 
     /// A value.
-    pub fn value_of(ground: Ground<'a>, value: &'a crate::expression::Template) -> Self {
+    pub fn value_of(ground: Ground<'a>, value: &'a Template) -> Self {
         Self::new(ground, Work::Value(value))
     }
 
@@ -205,9 +205,8 @@ impl<'a> Errand<'a> {
             Work::Page(poll, false) => {
                 let given = self.env.scope(Scope::Arg).clone();
                 let with = poll.with.eval(&mut self.env)?;
-                let both = [&with, &given].into_iter().filter_map(Value::as_map).flat_map(|map| map.iter());
-                let both: crate::expression::Map =
-                    both.map(|(name, value)| (name.clone(), value.clone())).collect();
+                let both = [&with, &given].into_iter().filter_map(Value::as_map).flat_map(Map::iter);
+                let both: Map = both.map(|(name, value)| (name.clone(), value.clone())).collect();
                 self.env.set(Scope::Arg, Value::Map(both.into()));
                 return Ok(Some(Box::new(build(&poll.exchange.request, self.timeout, &mut self.env)?)));
             }

@@ -1,5 +1,6 @@
 //! What the tests share.
 
+mod api;
 mod folder;
 mod gateway;
 pub mod http;
@@ -9,6 +10,7 @@ mod stand_in;
 mod town;
 mod wait;
 
+pub use api::{Api, Asked};
 pub use folder::Folder;
 pub use gateway::Gateway;
 pub use openssl::{hmac_sha1_base64, hmac_sha256_hex};
