@@ -30,10 +30,12 @@ mappings:
 # Write what is generated from the code
 generate:
     cargo run --locked --quiet -- schema --write schemas
+    cargo run --locked --quiet -- docs --write docs --mappings mappings
 
 # Is what is generated up to date?
 generated:
     cargo run --locked --quiet -- schema --write schemas --check
+    cargo run --locked --quiet -- docs --write docs --mappings mappings --check
 
 # Licences, sources and bans of dependencies, as far as that works offline
 deny:

@@ -28,6 +28,8 @@ pub mod call;
 
 pub mod rehearsal;
 
+pub mod reference;
+
 pub mod store;
 
 pub mod delivery;

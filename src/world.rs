@@ -4,8 +4,9 @@
 //! the system clock or the system's randomness except through a [`World`], and nothing sleeps except through
 //! `tokio::time`, so a test or a simulation decides all of them and a run can be repeated.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Milliseconds since the UNIX epoch.
@@ -28,25 +29,47 @@ pub trait Entropy: Send + Sync {
 pub struct World {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    /// The places of plans that were reached; none where nobody watches.
+    reached: Option<Arc<Mutex<HashSet<usize>>>>,
 }
 
 impl World {
     /// The machine's own clock and randomness.
     pub fn system() -> Self {
-        Self { clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy) }
+        Self::new(Arc::new(SystemClock), Arc::new(SystemEntropy))
     }
 
     /// A clock that stands still at `now` and randomness that repeats, for tests and dry runs.
     pub fn fixed(now: Millis, seed: u64) -> Self {
-        Self {
-            clock: Arc::new(ManualClock(AtomicI64::new(now))),
-            entropy: Arc::new(SeededEntropy(AtomicU64::new(seed))),
-        }
+        Self::new(Arc::new(ManualClock::new(now)), Arc::new(SeededEntropy::new(seed)))
     }
 
     /// A world of the given parts.
     pub fn new(clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { clock, entropy }
+        Self { clock, entropy, reached: None }
+    }
+
+    /// The same, in which it is noted what is reached: for the coverage of tests.
+    #[must_use]
+    pub fn watched(self) -> Self {
+        Self { reached: Some(Arc::default()), ..self }
+    }
+
+    /// Notes that a place of a plan was reached. A place is known by its address, as a plan never moves.
+    pub fn reach<T>(&self, place: &T) {
+        if let Some(reached) = &self.reached {
+            let address = std::ptr::from_ref(place).addr();
+            reached.lock().unwrap_or_else(PoisonError::into_inner).insert(address);
+        }
+    }
+
+    /// The addresses of all places that were reached.
+    pub fn reached(&self) -> HashSet<usize> {
+        let reached = self
+            .reached
+            .as_ref()
+            .map(|reached| reached.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        reached.unwrap_or_default()
     }
 
     /// The time now.

@@ -139,6 +139,7 @@ fn judge(
     let mut class = None;
     for candidate in &rules.classes {
         if candidate.when.holds(env)? {
+            env.world.reach(candidate);
             class = Some(candidate);
             break;
         }

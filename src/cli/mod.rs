@@ -5,6 +5,7 @@
 
 mod channels;
 mod check;
+mod docs;
 mod doctor;
 mod dry_run;
 mod logs;
@@ -46,6 +47,8 @@ enum Command {
     StandIn(stand_in::Args),
     /// Print a JSON Schema, or write all of them into a folder
     Schema(schema::Args),
+    /// Print a page of the reference, or write all of it into a folder
+    Docs(docs::Args),
 }
 
 /// Why a command could not do its work.
@@ -105,6 +108,7 @@ fn run(command: Command) -> Result<Verdict, Trouble> {
         Command::Doctor(args) => doctor::run(&args),
         Command::StandIn(args) => stand_in::run(&args),
         Command::Schema(args) => schema::run(&args),
+        Command::Docs(args) => docs::run(&args),
     }
 }
 

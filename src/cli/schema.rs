@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use schemars::generate::SchemaSettings;
 
 use super::{Trouble, Verdict, print};
-use crate::spec;
+use crate::spec::{FileKind, schema};
 
 /// Arguments of `schema`.
 #[derive(Debug, clap::Args)]
@@ -31,19 +30,12 @@ enum Which {
 
 impl Which {
     fn json(self) -> String {
-        let generator = SchemaSettings::draft2020_12().into_generator();
-        let (schema, title) = match self {
-            Self::Mapping => (generator.into_root_schema_for::<spec::Mapping>(), "A Patchcord mapping"),
-            Self::Test => {
-                (generator.into_root_schema_for::<spec::MappingTests>(), "Tests of a Patchcord mapping")
-            }
-            Self::Patchcord => {
-                (generator.into_root_schema_for::<spec::Installation>(), "A Patchcord installation")
-            }
+        let kind = match self {
+            Self::Mapping => FileKind::Mapping,
+            Self::Test => FileKind::Test,
+            Self::Patchcord => FileKind::Installation,
         };
-        let mut schema = schema;
-        schema.insert("title".into(), title.into());
-        let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
+        let mut text = serde_json::to_string_pretty(&schema(kind)).unwrap_or_default();
         text.push('\n');
         text
     }

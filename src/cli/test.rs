@@ -8,7 +8,7 @@ use super::{Trouble, Verdict, print};
 use crate::diagnostic::text;
 use crate::expression::Value;
 use crate::load::{Library, test_file_of};
-use crate::rehearsal::{CaseResult, read_tests, run_tests};
+use crate::rehearsal::{CaseResult, Place, coverage, read_tests, run_tests};
 
 /// Arguments of `test`.
 #[derive(Debug, clap::Args)]
@@ -24,6 +24,12 @@ pub struct Args {
     /// Print everything that came of a failed test
     #[arg(long)]
     verbose: bool,
+    /// Tell how much of each mapping the tests reach, and what they don't
+    #[arg(long)]
+    coverage: bool,
+    /// Fail if they reach less than this percentage of a mapping
+    #[arg(long, value_name = "PERCENT", requires = "coverage")]
+    min: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -35,8 +41,19 @@ enum Format {
 /// The results of one test file.
 struct Suite {
     mapping: String,
+    file: String,
     path: String,
     results: Vec<(usize, CaseResult)>,
+    /// The places of the mapping, each with its line.
+    places: Vec<(usize, Place)>,
+}
+
+impl Suite {
+    /// How many places the tests reach, in percent, rounded down.
+    fn percentage(&self) -> usize {
+        let reached = self.places.iter().filter(|(_, place)| place.reached).count();
+        (reached * 100).checked_div(self.places.len()).unwrap_or(100)
+    }
 }
 
 pub(super) fn run(args: &Args) -> Result<Verdict, Trouble> {
@@ -44,9 +61,12 @@ pub(super) fn run(args: &Args) -> Result<Verdict, Trouble> {
     let mut library = Library::read(&paths)?;
     let mut suites = Vec::new();
     let mut untested = Vec::new();
-    let mappings: Vec<_> =
-        library.mappings.iter().map(|loaded| (loaded.path.clone(), loaded.plan.clone())).collect();
-    for (path, plan) in mappings {
+    let mappings: Vec<_> = library
+        .mappings
+        .iter()
+        .map(|loaded| (loaded.path.clone(), loaded.plan.clone(), loaded.node.clone()))
+        .collect();
+    for (path, plan, node) in mappings {
         let tests = test_file_of(&path);
         if !tests.exists() {
             untested.push(path);
@@ -58,8 +78,18 @@ pub(super) fn run(args: &Args) -> Result<Verdict, Trouble> {
             let results = run_tests(&plan, &read)
                 .into_iter()
                 .filter(|result| args.only.as_ref().is_none_or(|text| result.name.contains(text.as_str())));
-            let results = results.map(|result| (library.sources.start(result.span).line, result)).collect();
-            suites.push(Suite { mapping: plan.name.to_string(), path: tests.display().to_string(), results });
+            let line = |span| library.sources.start(span).line;
+            let results: Vec<_> = results.map(|result| (line(result.span), result)).collect();
+            let reached = results.iter().flat_map(|(_, result)| &result.reached).copied().collect();
+            let places = node.filter(|_| args.coverage).map(|node| coverage(&plan, &node, &reached));
+            let places = places.into_iter().flatten().map(|place| (line(place.span), place)).collect();
+            suites.push(Suite {
+                mapping: plan.name.to_string(),
+                file: path.display().to_string(),
+                path: tests.display().to_string(),
+                results,
+                places,
+            });
         }
     }
     if library.problems.has_errors() {
@@ -67,8 +97,16 @@ pub(super) fn run(args: &Args) -> Result<Verdict, Trouble> {
         print(&text(&library.problems, &library.sources, true));
     }
     match args.format {
-        Format::Text => report(&suites, args.verbose),
-        Format::Json => print(&as_json(&suites)),
+        Format::Text => {
+            report(&suites, args.verbose);
+            if args.coverage {
+                report_coverage(&suites);
+            }
+        }
+        Format::Json if args.coverage => {
+            print(&pretty(&Value::map([("tests", cases(&suites)), ("coverage", coverage_json(&suites))])))
+        }
+        Format::Json => print(&pretty(&cases(&suites))),
     }
     for path in &untested {
         anstream::eprintln!(
@@ -78,7 +116,8 @@ pub(super) fn run(args: &Args) -> Result<Verdict, Trouble> {
         );
     }
     let passed = suites.iter().flat_map(|suite| &suite.results).all(|(_, result)| result.passed());
-    Ok(Verdict::of(passed && !library.problems.has_errors()))
+    let enough = suites.iter().all(|suite| args.min.is_none_or(|least| suite.percentage() >= least));
+    Ok(Verdict::of(passed && enough && !library.problems.has_errors()))
 }
 
 fn report(suites: &[Suite], verbose: bool) {
@@ -109,7 +148,44 @@ fn report(suites: &[Suite], verbose: bool) {
     print(&format!("\n{passed} passed, {failed} failed"));
 }
 
-fn as_json(suites: &[Suite]) -> String {
+/// How much of each mapping was reached, and each place that was not.
+fn report_coverage(suites: &[Suite]) {
+    print("");
+    for suite in suites {
+        let reached = suite.places.iter().filter(|(_, place)| place.reached).count();
+        let (percent, all) = (suite.percentage(), suite.places.len());
+        print(&format!("{percent:3} % of {} ({reached} of {all} places)", suite.mapping));
+        for (line, place) in suite.places.iter().filter(|(_, place)| !place.reached) {
+            print(&format!(
+                "      {}:{line}: no test reaches this {} (`{}`)",
+                suite.file, place.what, place.path
+            ));
+        }
+    }
+}
+
+fn coverage_json(suites: &[Suite]) -> Value {
+    let place = |suite: &Suite, line: usize, place: &Place| {
+        Value::map([
+            ("mapping", Value::text(&suite.mapping)),
+            ("file", Value::text(&suite.file)),
+            ("line", Value::from(line)),
+            ("what", Value::text(place.what)),
+            ("path", Value::text(&place.path)),
+            ("reached", Value::Bool(place.reached)),
+        ])
+    };
+    let places = suites
+        .iter()
+        .flat_map(|suite| suite.places.iter().map(move |(line, found)| place(suite, *line, found)));
+    Value::list(places.collect())
+}
+
+fn pretty(value: &Value) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default()
+}
+
+fn cases(suites: &[Suite]) -> Value {
     let case = |suite: &Suite, line: usize, result: &CaseResult| {
         let differences = result.differences.iter().map(|difference| {
             Value::map([
@@ -131,5 +207,5 @@ fn as_json(suites: &[Suite]) -> String {
     let cases = suites
         .iter()
         .flat_map(|suite| suite.results.iter().map(move |(line, result)| case(suite, *line, result)));
-    serde_json::to_string_pretty(&Value::list(cases.collect())).unwrap_or_default()
+    Value::list(cases.collect())
 }

@@ -3,14 +3,11 @@
 use regex::RegexBuilder;
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::expression::{self, Bounds, Condition, Names, Scope, Template, Test, Value};
+use crate::expression::{self, Bounds, Condition, Names, Scope, TESTS, Template, Test, Value};
 use crate::yaml::{Entry, Kind, Node};
 
 use super::Compiler;
 use super::value::{is_path, literal_value};
-
-/// What a test in a map may say.
-const TESTS: &[&str] = &["is", "re", "lt", "le", "gt", "ge"];
 
 /// What others call them.
 const ALIASES: &[(&str, &str)] = &[
@@ -187,7 +184,8 @@ impl Compiler<'_> {
                         format!("there is no test `{key}`"),
                     );
                     let meant = ALIASES.iter().find(|(alias, _)| *alias == key).map(|(_, meant)| *meant);
-                    let meant = meant.or_else(|| crate::diagnostic::suggest(key, TESTS.iter().copied()));
+                    let meant = meant
+                        .or_else(|| crate::diagnostic::suggest(key, TESTS.iter().map(|known| known.name)));
                     let problem = problem.label("unknown test");
                     self.out.push(match meant {
                         Some(meant) => problem.fix(entry.key.span, meant, format!("did you mean `{meant}`?")),

@@ -136,6 +136,7 @@ impl<'o> Compiler<'o> {
                 .title
                 .as_ref()
                 .map_or_else(|| spec.name.value.to_string(), |title| title.value.to_string()),
+            docs: spec.docs.iter().flat_map(|docs| &docs.0).map(|url| url.value.to_string()).collect(),
             contact_id: spec.contact_id,
             config: self.fields(&spec.config),
             deployment: self.fields(&spec.deployment),
@@ -165,7 +166,7 @@ impl<'o> Compiler<'o> {
                 }
                 address = Some(name);
             }
-            fields.push(ConfigField {
+            let field = ConfigField {
                 name: name.value.clone(),
                 required: item.required.is_some_and(|flag| flag.0),
                 secret: item.secret.is_some_and(|flag| flag.0),
@@ -173,7 +174,11 @@ impl<'o> Compiler<'o> {
                 kind: item.r#type.unwrap_or(ConfigType::Text),
                 allowed: item.r#enum.iter().flatten().map(|text| text.value.clone()).collect(),
                 default: item.default.as_ref().map_or(Value::Null, |raw| raw.0.to_value()),
-            });
+            };
+            if let (Some(raw), Some(message)) = (&item.default, field.refuses(&field.default)) {
+                self.out.push(Diagnostic::new(Code::InvalidValue, raw.0.span, message));
+            }
+            fields.push(field);
         }
         fields
     }

@@ -2,26 +2,14 @@
 
 use crate::diagnostic::{Code, Diagnostic, Span, suggest};
 use crate::expression::{
-    Choice, Each, Key, Names, Pattern, Problem, ProblemKind, Query, Scope, Switch, Template,
-    Text as TemplateText, Value, parse_template,
+    Choice, Each, Escape, Key, Names, OPERATORS, Pattern, Problem, ProblemKind, Query, Render, Scope, Switch,
+    Template, Text as TemplateText, Value, parse_template, render_problem,
 };
 use crate::yaml::{Entry, Kind, Node, Text};
 
-use super::Compiler;
+use smol_str::SmolStr;
 
-/// The operators, with what else may stand in their map.
-const OPERATORS: &[(&str, &[&str])] = &[
-    ("$first", &[]),
-    ("$if", &["$then", "$else"]),
-    ("$switch", &["$default"]),
-    ("$table", &["key"]),
-    ("$each", &["$as", "$do"]),
-    ("$flat", &[]),
-    ("$merge", &[]),
-    ("$json", &[]),
-    ("$keep", &[]),
-    ("$call", &["$when", "$on_error"]),
-];
+use super::Compiler;
 
 /// Whether a text is a JSONPath.
 pub(super) fn is_path(text: &str) -> bool {
@@ -155,9 +143,9 @@ impl Compiler<'_> {
     }
 
     fn operator(&mut self, node: &Node, entries: &[Entry], first: &Entry, names: &Names) -> Template {
-        let main = entries.iter().find(|entry| OPERATORS.iter().any(|(name, _)| entry.key.value == *name));
+        let main = entries.iter().find(|entry| OPERATORS.iter().any(|known| entry.key.value == known.name));
         let key = first.key.value.as_str();
-        let meant = suggest(key, OPERATORS.iter().map(|(name, _)| *name)).filter(|_| main.is_none());
+        let meant = suggest(key, OPERATORS.iter().map(|known| known.name)).filter(|_| main.is_none());
         let Some((main, operator)) =
             main.map(|main| (main, main.key.value.as_str())).or(meant.map(|meant| (first, meant)))
         else {
@@ -166,7 +154,7 @@ impl Compiler<'_> {
                 first.key.span,
                 format!("there is no operator `{key}`"),
             );
-            let list: Vec<_> = OPERATORS.iter().map(|(name, _)| format!("`{name}`")).collect();
+            let list: Vec<_> = OPERATORS.iter().map(|known| format!("`{}`", known.name)).collect();
             let problem = problem.label("unknown operator");
             self.out.push(problem.help(format!("the operators are {}", list.join(", "))));
             return Template::Literal(Value::Null);
@@ -185,7 +173,7 @@ impl Compiler<'_> {
             ));
         }
         let companions =
-            OPERATORS.iter().find(|(name, _)| *name == operator).map_or(&[][..], |(_, with)| with);
+            OPERATORS.iter().find(|known| known.name == operator).map_or(&[][..], |known| known.with);
         for entry in entries {
             let key = entry.key.value.as_str();
             let free = operator == "$switch" || (operator == "$call" && !key.starts_with('$'));
@@ -252,8 +240,55 @@ impl Compiler<'_> {
             }
             "$flat" => Template::Flat(Box::new(self.value(&main.value, names))),
             "$json" => Template::Json(Box::new(self.value(&main.value, names))),
+            "$render" => {
+                self.needs(main, get("vars"), "vars");
+                self.needs(main, get("escape"), "escape");
+                Template::Render(Box::new(Render {
+                    source: self.value(&main.value, names),
+                    vars: self.render_vars(get("vars"), names),
+                    escape: self.render_escape(get("escape"), names),
+                }))
+            }
             _ => Template::Keep(Box::new(self.value(&main.value, names))),
         }
+    }
+
+    /// What a template that is data may name: written out, so that an empty value is told from an unknown name.
+    fn render_vars(&mut self, node: Option<&Node>, names: &Names) -> Vec<(SmolStr, Template)> {
+        let Some(node) = node else { return Vec::new() };
+        let Some(entries) = node.as_map() else {
+            let problem = Diagnostic::new(Code::WrongType, node.span, "`vars` is a map of names and values");
+            let problem = problem.label(format!("this is {}", node.kind_name()));
+            self.out.push(problem.help("write the names here; a YAML alias (`&vars`, `*vars`) repeats them"));
+            return Vec::new();
+        };
+        let mut vars = Vec::new();
+        for entry in entries {
+            let name = &entry.key.value;
+            if render_problem(&format!("{{{{{name}}}}}")).is_some() {
+                let message = format!("`{name}` can't be a name in a template");
+                let problem = Diagnostic::new(Code::InvalidValue, entry.key.span, message);
+                self.out
+                    .push(problem.help("a name has letters, digits, `_` and `-`, and begins with a letter"));
+            }
+            vars.push((name.clone(), self.value(&entry.value, names)));
+        }
+        vars
+    }
+
+    fn render_escape(&mut self, node: Option<&Node>, names: &Names) -> Template {
+        let escape = self.optional(node, names);
+        if let (Some(node), Some(word)) = (node, escape.literal()) {
+            let word = word.to_text();
+            if Escape::of(&word).is_none() {
+                let message = format!("there is no way `{word}` to escape");
+                let problem = Diagnostic::new(Code::InvalidValue, node.span, message);
+                let words: Vec<_> = Escape::WORDS.iter().map(|word| format!("`{word}`")).collect();
+                let problem = problem.did_you_mean(&word, Escape::WORDS.iter().copied());
+                self.out.push(problem.help(format!("there are {}, and MIME types", words.join(", "))));
+            }
+        }
+        escape
     }
 
     /// A case is compared with what its key says, to the letter.

@@ -11,6 +11,7 @@ use super::call::Call;
 use super::expr::Expr;
 use super::helper::same;
 use super::query::Query;
+use super::render::Render;
 use super::scope::{Env, Failure, Scope, Turn};
 use super::table::{Pattern, Table};
 use super::text::Text;
@@ -47,6 +48,8 @@ pub enum Template {
     Merge(Box<[Template]>),
     /// As JSON text.
     Json(Box<Template>),
+    /// A template that is data.
+    Render(Box<Render>),
     /// Stays even if it is empty.
     Keep(Box<Template>),
     /// What one of the mapping's calls answers.
@@ -207,6 +210,7 @@ impl Template {
                 let text = value.to_json().ok_or_else(|| Failure("bytes can't be put into JSON".into()))?;
                 Ok(Value::from(text))
             }
+            Self::Render(render) => render.eval(env),
             Self::Keep(inner) => inner.eval(env),
             Self::Call(call) => call.eval(env),
         }

@@ -442,6 +442,7 @@ impl<'p, 'w> Calling<'p, 'w> {
         {
             return Ok(Prepared::Nothing);
         }
+        env.world.reach(step);
         step.lets.bind_with(env, &frame.again.with)?;
         match &step.action {
             CallAction::Compute(template) => Ok(Prepared::Value(template.eval(env)?)),

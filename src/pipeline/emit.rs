@@ -104,6 +104,7 @@ impl Emitter {
         {
             return Ok(false);
         }
+        env.world.reach(rule);
         rule.lets.bind(env)?;
         if let Some(ignore) = &rule.ignore
             && ignore.asks(env)?

@@ -29,6 +29,6 @@ pub use receive::{
     Directory, NoRoute, Poked, Received, Route, Routed, Site, Terms, Verdict, find_route, receive,
 };
 pub use sending::{Next, Outcome, Progress, Sending};
-pub use split::{size, split};
+pub use split::{Size, size, split};
 pub use trace::Trace;
 pub use verify::sign;

@@ -165,7 +165,7 @@ fn may_caption(
             .eval(env)?
             .to_int()
             .and_then(|max| usize::try_from(max).ok())
-            .is_none_or(|max| size(text, rules.unit) <= max),
+            .is_none_or(|max| size(text, max, rules.unit).fits()),
         None => true,
     };
     Ok(allowed && fits && caption.media.contains(&media))
@@ -181,16 +181,18 @@ fn texts(rules: &Parts, text: &str, env: &mut Env<'_>) -> Result<Vec<String>, Fa
     else {
         return Ok(vec![text.to_string()]);
     };
-    if size(text, rules.unit) <= max {
+    let size = size(text, max, rules.unit);
+    if size.fits() {
         return Ok(vec![text.to_string()]);
     }
     match rules.overflow {
         Overflow::Split => Ok(split(text, max, rules.unit)),
         Overflow::Truncate => Ok(split(text, max, rules.unit).into_iter().take(1).collect()),
         Overflow::Fail => Err(Failure(format!(
-            "the text has {} {}; the provider takes at most {max}",
-            size(text, rules.unit),
-            rules.unit.as_str()
+            "the text has {} {}; the provider takes at most {}",
+            size.count,
+            size.unit.as_str(),
+            size.max
         ))),
     }
 }

@@ -188,6 +188,7 @@ pub struct Site<'a> {
 /// Takes one request through all stages.
 pub fn receive(site: &Site<'_>, route: Route<'_>, request: &Incoming, trace: &mut Option<Trace>) -> Received {
     let Route { webhook, params } = route;
+    site.world.reach(webhook);
     let mut env = Env::new(site.world);
     env.answers.deferring = true;
     env.set(Scope::Deployment, site.deployment.clone());

@@ -295,6 +295,7 @@ impl<'p, 'w> Sending<'p, 'w> {
         {
             return Ok(Prepared::Nothing);
         }
+        self.env.world.reach(step);
         step.lets.bind_with(&mut self.env, &self.progress.again.with)?;
         if let Some(require) = &step.require
             && !require.holds(&mut self.env)?

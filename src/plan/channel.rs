@@ -7,7 +7,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::{ConfigField, ConfigType, Plan};
-use crate::expression::{Map, Value};
+use crate::expression::{Map, Value, render_problem};
 
 /// A channel's values, ready for a mapping's expressions.
 #[derive(Clone)]
@@ -157,8 +157,12 @@ impl ConfigField {
             let allowed: Vec<_> = self.allowed.iter().map(|text| format!("`{text}`")).collect();
             return Some(format!("`{}` must be one of {}", self.name, allowed.join(", ")));
         }
-        let fits = coerce(value, self.kind).is_some();
-        (!fits).then(|| format!("`{}` must be {}", self.name, wanted(self.kind)))
+        if coerce(value, self.kind).is_some() {
+            return None;
+        }
+        let why = Some(value).filter(|_| self.kind == ConfigType::Template).and_then(Value::as_text);
+        let why = why.and_then(render_problem).map(|why| format!(": {why}")).unwrap_or_default();
+        Some(format!("`{}` must be {}{why}", self.name, wanted(self.kind)))
     }
 }
 
@@ -183,6 +187,9 @@ fn coerce(value: &Value, kind: ConfigType) -> Option<Value> {
         ConfigType::Map => structured(value).filter(|value| value.as_map().is_some()),
         ConfigType::List => structured(value).filter(|value| value.as_list().is_some()),
         ConfigType::Json => structured(value),
+        ConfigType::Template => {
+            coerce(value, ConfigType::Text).filter(|text| render_problem(&text.to_text()).is_none())
+        }
     }
 }
 
@@ -195,5 +202,6 @@ fn wanted(kind: ConfigType) -> &'static str {
         ConfigType::Map => "a map",
         ConfigType::List => "a list",
         ConfigType::Json => "JSON",
+        ConfigType::Template => "a template",
     }
 }

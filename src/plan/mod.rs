@@ -32,6 +32,8 @@ pub struct Plan {
     pub name: SmolStr,
     /// What people call it.
     pub title: String,
+    /// The provider's documentation that it was written from.
+    pub docs: Vec<String>,
     /// The ID type that its channels must have.
     pub contact_id: ContactIdKind,
     /// What each channel supplies.

@@ -51,6 +51,8 @@ words! {
         List = "list",
         /// JSON, as text or as it is.
         Json = "json",
+        /// A template for `$render`: text in which `{{name}}` stands for what the mapping names so.
+        Template = "template",
     }
 
     /// A signature algorithm.
@@ -109,6 +111,10 @@ words! {
         Chars = "chars",
         /// UTF-16 code units.
         Utf16 = "utf16",
+        /// Septets of the GSM 7-bit alphabet, of which the euro sign, the form feed and `^{}\[~]|` take two.
+        /// A text with any other character is measured in UTF-16 code units, of which `max` then allows 70 for
+        /// every 160, rounded down.
+        Septets = "septets",
     }
 
     /// What happens to a text that is too long.

@@ -3,6 +3,7 @@
 //! Clock, ids and randomness are fixed, so the same input gives the same output, byte for byte.
 
 mod compare;
+mod coverage;
 mod judge;
 mod kept;
 mod receiving;
@@ -14,6 +15,7 @@ mod suite;
 mod tests;
 
 pub use compare::{Difference, compare};
+pub use coverage::{Place, coverage};
 pub use judge::read_tests;
 pub use kept::Kept;
 pub use receiving::{Rehearsed, receive, request_of};

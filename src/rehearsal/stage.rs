@@ -57,7 +57,7 @@ impl<'p> Stage<'p> {
         let (channel, problems) = Channel::new(plan, &facts);
         let id_type = ContactIdKind::of(&given.get("contact_id").to_text()).unwrap_or(plan.contact_id);
         let platform = PlatformChannel { channel_id: facts.channel_id, id_type };
-        let world = World::fixed(now, 1);
+        let world = World::fixed(now, 1).watched();
         let (channel, calls) = (Arc::new(channel), Arc::new(CallCache::default()));
         let store = given.get("store").clone();
         let stage = Self { plan, channel, platform, store, public_url, world, calls };
@@ -105,7 +105,9 @@ fn stand_ins(fields: &[ConfigField], given: &Value) -> Map {
             (ConfigType::Url, None) => Value::text("https://provider.example/"),
             (ConfigType::Map | ConfigType::Json, None) => Value::map([("stand_in", Value::Bool(true))]),
             (ConfigType::List, None) => Value::list(vec![Value::text("stand-in")]),
-            (ConfigType::Text, None) => Value::from(format!("stand-in-{}", field.name)),
+            (ConfigType::Text | ConfigType::Template, None) => {
+                Value::from(format!("stand-in-{}", field.name))
+            }
         };
         filled.insert(field.name.clone(), value);
     }

@@ -1,5 +1,7 @@
 //! The tests of a mapping.
 
+use std::collections::HashSet;
+
 use smol_str::SmolStr;
 
 use super::compare::{Difference, compare};
@@ -30,6 +32,8 @@ pub struct CaseResult {
     pub broken: Option<String>,
     /// All that came of it, as `dry-run --format json` shows it.
     pub outcome: Value,
+    /// The places of the plan that it reached.
+    pub reached: HashSet<usize>,
 }
 
 impl CaseResult {
@@ -51,6 +55,7 @@ fn run_case(plan: &Plan, channel: Option<&TestChannel>, case: &TestCase) -> Case
         differences: Vec::new(),
         broken: None,
         outcome: Value::Null,
+        reached: HashSet::new(),
     };
     let (stage, problems) = stage_of(plan, channel, case);
     if !problems.is_empty() {
@@ -66,6 +71,7 @@ fn run_case(plan: &Plan, channel: Option<&TestChannel>, case: &TestCase) -> Case
             .and_then(|(mut kept, provider)| rehearse_run(&stage, given, &provider, &mut kept)),
         _ => Err("a test is one of `receive`, `send` and `run`".into()),
     };
+    result.reached = stage.world.reached();
     match outcome {
         Ok(outcome) => {
             result.differences = check(&case.expect, &outcome);

@@ -9,6 +9,7 @@ mod installation;
 mod life;
 mod mapping;
 mod read;
+mod schema;
 mod test;
 
 pub use installation::{Channel, Installation, Network, Platform, Server};
@@ -19,3 +20,4 @@ pub use read::{Count, Docs, Duration, Flag, FromNode, Map, Rate, Raw, Shape};
 pub use test::{
     Answer as ScriptedAnswer, Expect, MappingTests, Receive, RunCase, SendCase, TestCase, TestChannel,
 };
+pub use schema::{FileKind, schema};

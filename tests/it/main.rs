@@ -19,4 +19,5 @@ mod receipts;
 mod refusals;
 mod restart;
 mod sandbox;
+mod signing;
 mod store_trouble;

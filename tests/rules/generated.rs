@@ -35,9 +35,16 @@ fn schemas_are_fresh() {
 }
 
 #[test]
+fn the_reference_and_the_overview_of_the_mappings_are_fresh() {
+    let output = run(root(), ["docs", "--write", "docs", "--mappings", "mappings", "--check"]);
+    assert_eq!(output.code, 0, "run `just generate`\n{}", output.stderr);
+}
+
+#[test]
 fn schemas_accept_every_shipped_file() {
     let (mapping, test, installation) = (schema("mapping"), schema("test"), schema("patchcord"));
     let mut all = files(&root().join("mappings"), ".yaml");
+    all.extend(files(&root().join("tests/fixtures/mappings"), ".yaml"));
     all.push(root().join("src/sandbox/stand_in.yaml"));
     all.push(root().join("src/sandbox/stand_in.test.yaml"));
     all.extend(

@@ -5,11 +5,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod architecture;
+mod coverage;
 mod diagnostics;
 mod done_when;
 mod explain;
 mod generated;
+mod guides;
 mod hostile;
 
 mod mappings;
 mod program;
+mod tutorial;

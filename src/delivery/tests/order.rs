@@ -97,6 +97,30 @@ async fn at_most_so_many_are_under_way() {
     rig.stop(ms(100)).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_delayed_delivery_holds_back_its_contact_alone_also_after_a_restart() {
+    let carrier = Script::new(|_, _| (ms(1), sent()));
+    let world = world();
+    let rig = Rig::start_in(Arc::new(Folder::new()), world.clone(), &unlimited(), &carrier, 4096);
+    let now = rig.world.now();
+    let delayed = |contact: &str, mid: &str, delay| NewDelivery {
+        not_before: now + delay,
+        ..crate::store::testing::inbound(contact, mid, None)
+    };
+    let deliveries =
+        vec![delayed("a", "a1", 0), delayed("a", "a2", 5000), delayed("a", "a3", 0), delayed("b", "b1", 0)];
+    rig.store.accept(Acceptance { at: now, deliveries, ..Acceptance::default() }).await.unwrap();
+    tokio::time::sleep(ms(2000)).await;
+    assert_eq!(carrier.sent(Direction::Inbound), ["a1", "b1"]);
+    let folder = rig.stop(ms(100)).await;
+    let rig = Rig::start_in(folder, world, &unlimited(), &carrier, 4096);
+    rig.until_done().await;
+    let seen = carrier.seen();
+    assert_eq!(carrier.sent(Direction::Inbound), ["a1", "b1", "a2", "a3"]);
+    assert!(seen[2].start - seen[0].start >= ms(4990), "{:?}", seen[2].start - seen[0].start);
+    rig.stop(ms(100)).await;
+}
+
 /// Prints how fast a lane without limit drains a store of a million, and how much memory that takes. Run it with
 /// `cargo test --release --lib -- --ignored --nocapture a_million`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]

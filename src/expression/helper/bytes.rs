@@ -5,6 +5,7 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD
 use encoding_rs::Encoding;
 
 use super::Helper;
+use crate::expression::gsm7;
 use crate::expression::scope::Failure;
 use crate::expression::value::Value;
 
@@ -13,7 +14,8 @@ pub(super) const HELPERS: &[Helper] = &[
         "encode text charset",
         (2, 2),
         "The bytes of a text in a charset (utf-8, utf-16be, utf-16le, iso-8859-1, \
-         windows-1252 ..); what it can't hold becomes `?`.",
+         windows-1252, gsm7 with one septet per byte, or any that browsers know); what it can't \
+         hold becomes `?`.",
         "{{hex (encode 'é' 'utf-16be')}}",
         "\"00e9\"",
         |a| {
@@ -25,7 +27,8 @@ pub(super) const HELPERS: &[Helper] = &[
     Helper::fallible(
         "decode bytes charset",
         (2, 2),
-        "The text that bytes hold in a charset; what is not valid in it becomes U+FFFD.",
+        "The text that bytes hold in a charset (as for `encode`); what is not valid is left out in \
+         utf-8, `?` in gsm7 and U+FFFD in others.",
         "{{decode (unhex '74e8') 'iso-8859-1'}}",
         "\"tè\"",
         |a| {
@@ -33,7 +36,11 @@ pub(super) const HELPERS: &[Helper] = &[
                 return Ok(Value::Null);
             }
             let charset = a.text(1).unwrap_or_default().to_ascii_lowercase();
-            Ok(Value::from(decode(&a.get(0).to_bytes(), &charset)?))
+            let bytes = a.get(0).to_bytes();
+            Ok(Value::from(match charset.as_str() {
+                "utf-8" | "utf8" => bytes.utf8_chunks().map(|chunk| chunk.valid()).collect(),
+                charset => decode(&bytes, charset)?,
+            }))
         },
     ),
     Helper::total(
@@ -84,7 +91,32 @@ pub(super) const HELPERS: &[Helper] = &[
             }
         },
     ),
+    Helper::total(
+        "maybe_base64 text",
+        (1, 1),
+        "The text that Base64 of at least 60 digits stands for, if at least half of that is ASCII; \
+         any other text as it is.",
+        "{{maybe_base64 'aGVsbG8='}}",
+        "\"aGVsbG8=\"",
+        |a| {
+            let text = a.text(0)?;
+            Some(readable(&text).map_or(Value::Text(text), Value::from))
+        },
+    ),
 ];
+
+/// A text that is Base64 of something readable, told from one that only looks like it by its length and by what
+/// it stands for.
+fn readable(text: &str) -> Option<String> {
+    const SHORTEST: usize = 60;
+    let joined = text.replace(['\r', '\n'], "");
+    if joined.len() < SHORTEST || !joined.len().is_multiple_of(4) {
+        return None;
+    }
+    let text = String::from_utf8(STANDARD.decode(&joined).ok()?).ok()?;
+    let ascii = text.chars().filter(char::is_ascii).count();
+    (ascii * 2 >= text.chars().count()).then_some(text)
+}
 
 /// Hexadecimal digits in lower case.
 pub(crate) fn hex(bytes: &[u8]) -> String {
@@ -113,6 +145,7 @@ fn encode(text: &str, charset: &str) -> Result<Vec<u8>, Failure> {
     Ok(match charset {
         "utf-16be" => text.encode_utf16().flat_map(u16::to_be_bytes).collect(),
         "utf-16le" => text.encode_utf16().flat_map(u16::to_le_bytes).collect(),
+        "gsm7" => gsm7::encode(text),
         // The WHATWG names make Latin-1 an alias of windows-1252, which differs in 27 places.
         "iso-8859-1" | "latin1" => text.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect(),
         other => {
@@ -131,6 +164,7 @@ fn encode(text: &str, charset: &str) -> Result<Vec<u8>, Failure> {
 /// The text that bytes hold in a charset, whose name is in lower case.
 pub(crate) fn decode(bytes: &[u8], charset: &str) -> Result<String, Failure> {
     Ok(match charset {
+        "gsm7" => gsm7::decode(bytes),
         "iso-8859-1" | "latin1" => bytes.iter().map(|byte| char::from(*byte)).collect(),
         other => find(other)?.decode_without_bom_handling(bytes).0.into_owned(),
     })
@@ -138,4 +172,27 @@ pub(crate) fn decode(bytes: &[u8], charset: &str) -> Result<String, Failure> {
 
 fn find(charset: &str) -> Result<&'static Encoding, Failure> {
     Encoding::for_label(charset.as_bytes()).ok_or_else(|| Failure(format!("there is no charset `{charset}`")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_told_from_text() {
+        let long = "The quick brown fox jumps over the lazy dog, é included.";
+        let encoded = STANDARD.encode(long);
+        assert_eq!(readable(&encoded).as_deref(), Some(long));
+        let (first, second) = encoded.split_at(30);
+        assert_eq!(readable(&format!("{first}\r\n{second}\n")).as_deref(), Some(long));
+        for text in [
+            long.to_string(),
+            STANDARD.encode("short"),
+            STANDARD.encode("日本語".repeat(9)),
+            STANDARD.encode([0xff; 60]),
+            "a".repeat(64).replace("aaaa", "a-_a"),
+        ] {
+            assert_eq!(readable(&text), None, "{text}");
+        }
+    }
 }

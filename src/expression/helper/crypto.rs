@@ -40,11 +40,12 @@ pub(super) const HELPERS: &[Helper] = &[
         "hmac value key algorithm encoding=",
         (3, 3),
         "A keyed hash (HMAC) by md5, sha1, sha256 or sha512, in hexadecimal unless \
-         `encoding` is base64, base64url or bytes.",
+         `encoding` is base64, base64url or bytes; null without a key.",
         "{{hmac 'what do ya want for nothing?' 'Jefe' 'sha256'}}",
         "\"5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843\"",
         |a| {
-            if matches!(a.get(0), Value::Null) {
+            // A key that is missing must not become one that anybody knows.
+            if matches!(a.get(0), Value::Null) || a.get(1).is_empty() {
                 return Ok(Value::Null);
             }
             let algorithm = a.text(2).unwrap_or_default();

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::bytes::hex;
-use super::text::query_encode;
+use super::format::query as query_encode;
 use super::{ANY_NAME, Helper, MANY};
 use crate::expression::scope::Scope;
 use crate::expression::value::Value;
@@ -70,9 +70,9 @@ pub(super) const HELPERS: &[Helper] = &[
             let mut url = format!("{base}/{}", a.text(0)?);
             for (index, (name, value)) in a.named.iter().enumerate() {
                 url.push(if index == 0 { '?' } else { '&' });
-                url.push_str(&query_encode(name));
+                url.push_str(&query_encode(name.as_bytes()));
                 url.push('=');
-                url.push_str(&query_encode(&value.to_text()));
+                url.push_str(&query_encode(&value.to_bytes()));
             }
             Some(Value::from(url))
         },

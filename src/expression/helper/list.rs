@@ -1,6 +1,6 @@
 //! Lists and maps.
 
-use super::{Helper, MANY, Prepared, prepare_query};
+use super::{ANY_NAME, Helper, MANY, Prepared, prepare_query, prepare_regex, same};
 use crate::expression::value::Value;
 
 pub(super) const HELPERS: &[Helper] = &[
@@ -39,7 +39,7 @@ pub(super) const HELPERS: &[Helper] = &[
     }),
     Helper::total("take list n", (2, 2), "The first n items.", "{{take it.list 2}}", r#"["x","y"]"#, |a| {
         let n = a.size(1)?;
-        Some(Value::list(a.items(0).into_iter().take(n).collect()))
+        Some(Value::list(a.list(0)?.into_iter().take(n).collect()))
     }),
     Helper::total(
         "chunk list n",
@@ -49,7 +49,7 @@ pub(super) const HELPERS: &[Helper] = &[
         r#"[["x","y"],["z"]]"#,
         |a| {
             let n = a.size(1)?.max(1);
-            Some(Value::list(a.items(0).chunks(n).map(|chunk| Value::list(chunk.to_vec())).collect()))
+            Some(Value::list(a.list(0)?.chunks(n).map(|chunk| Value::list(chunk.to_vec())).collect()))
         },
     ),
     Helper::total(
@@ -120,7 +120,7 @@ pub(super) const HELPERS: &[Helper] = &[
         |a| {
             let name = a.text(1)?;
             Some(Value::list(
-                a.items(0).iter().map(|item| member(item, &name)).filter(|value| !value.is_empty()).collect(),
+                a.list(0)?.iter().map(|item| member(item, &name)).filter(|value| !value.is_empty()).collect(),
             ))
         },
     ),
@@ -131,32 +131,85 @@ pub(super) const HELPERS: &[Helper] = &[
         "{{where it.items 'k' 'b'}}",
         r#"[{"k":"b","v":2}]"#,
         |a| {
-            let (name, value) = (a.text(1)?, a.text(2).unwrap_or_default());
-            Some(Value::list(
-                a.items(0).into_iter().filter(|item| member(item, &name).to_text() == value).collect(),
-            ))
+            let name = a.text(1)?;
+            Some(keep(a.list(0)?, |item| same(&member(item, &name), a.get(2))))
         },
     ),
     Helper::total(
-        "any list name value",
-        (2, 3),
-        "Whether an item has that member, or has that value in it.",
-        "{{any it.items 'k' 'b'}}",
+        "where_prefix list name prefix",
+        (3, 3),
+        "The items whose member starts with a text.",
+        "{{where_prefix it.items 'k' 'a'}}",
+        r#"[{"k":"a","v":1}]"#,
+        |a| {
+            let (name, prefix) = (a.text(1)?, a.text(2)?);
+            Some(keep(a.list(0)?, |item| member(item, &name).to_text().starts_with(prefix.as_str())))
+        },
+    ),
+    Helper::total(
+        "reject_prefix list name prefix",
+        (3, 3),
+        "The items whose member does not start with a text, or that have no such member.",
+        "{{reject_prefix it.items 'k' 'a'}}",
+        r#"[{"k":"b","v":2}]"#,
+        |a| {
+            let (name, prefix) = (a.text(1)?, a.text(2)?);
+            Some(keep(a.list(0)?, |item| !member(item, &name).to_text().starts_with(prefix.as_str())))
+        },
+    ),
+    Helper::total(
+        "reject_unless_match list name pattern",
+        (3, 3),
+        "The items without those whose member is there and does not match the regular \
+         expression.",
+        "{{reject_unless_match it.items 'k' '^a'}}",
+        r#"[{"k":"a","v":1}]"#,
+        |a| {
+            let Prepared::Regex(regex) = a.prepared else { return None };
+            let name = a.text(1)?;
+            Some(keep(a.list(0)?, |item| {
+                let member = member(item, &name);
+                member.is_empty() || regex.is_match(&member.to_text())
+            }))
+        },
+    )
+    .prepare(prepare_regex::<2>),
+    Helper::total(
+        "any list name",
+        (2, 2),
+        "Whether an item has that member, and not empty.",
+        "{{any it.items 'k'}}",
         "true",
         |a| {
             let name = a.text(1)?;
-            Some(a.items(0).iter().any(|item| holds(&member(item, &name), a.positional.get(2))).into())
+            Some(a.list(0)?.iter().any(|item| !member(item, &name).is_empty()).into())
+        },
+    ),
+    Helper::total(
+        "any_eq list name value",
+        (3, 3),
+        "Whether the member of an item has that value.",
+        "{{any_eq it.items 'k' 'b'}}",
+        "true",
+        |a| {
+            let name = a.text(1)?;
+            Some(a.list(0)?.iter().any(|item| same(&member(item, &name), a.get(2))).into())
         },
     ),
     Helper::total(
         "all list name value",
         (2, 3),
-        "Whether every item has that member, or has that value in it; true for an empty list.",
+        "Whether every item has that member and not empty, or has that value in it; true for an \
+         empty list.",
         "{{all it.items 'k'}}",
         "true",
         |a| {
             let name = a.text(1)?;
-            Some(a.items(0).iter().all(|item| holds(&member(item, &name), a.positional.get(2))).into())
+            let holds = |member: &Value| match a.positional.get(2) {
+                Some(wanted) => same(member, wanted),
+                None => !member.is_empty(),
+            };
+            Some(a.list(0)?.iter().all(|item| holds(&member(item, &name))).into())
         },
     ),
     Helper::total(
@@ -168,7 +221,7 @@ pub(super) const HELPERS: &[Helper] = &[
         |a| {
             let names: Vec<_> = a.positional.iter().skip(1).map(Value::to_text).collect();
             let mut members = Vec::new();
-            for item in a.items(0) {
+            for item in a.list(0)? {
                 for name in &names {
                     let key = member(&item, name);
                     if !key.is_empty() {
@@ -212,61 +265,38 @@ pub(super) const HELPERS: &[Helper] = &[
         },
     ),
     Helper::total(
-        "rows list max_rows= max_width= pad=",
-        (1, 1),
-        "Items with a `title` in rows: all in one if they fit, one per row if there are few, \
-         else filled up.",
-        "{{len (rows it.list max_width=30)}}",
-        "1",
-        |a| {
-            let items = a.items(0);
-            let most_rows = a.named("max_rows").to_int().unwrap_or(5);
-            let most_width = a.named("max_width").to_int().unwrap_or(30);
-            let pad = a.named("pad").to_int().unwrap_or(2);
-            Some(rows(items, most_rows, most_width, pad))
-        },
+        "json_obj name=value ..",
+        (0, 0),
+        "A map of the named arguments; what is empty is left out.",
+        "{{json_obj iss='me' exp=(add now_s 60) none=null}}",
+        r#"{"iss":"me","exp":1767323105}"#,
+        |a| Some(Value::map(a.named.iter().filter(|(_, value)| !value.is_empty()).cloned())),
     )
-    .named(&["max_rows", "max_width", "pad"]),
+    .named(ANY_NAME),
+    Helper::total(
+        "lookup_or value from to ..",
+        (3, MANY),
+        "The value that stands behind the first equal one in the pairs; the value itself where \
+         none is equal.",
+        "{{lookup_or 'application' 'image' 'photo' 'application' 'document'}}",
+        "\"document\"",
+        |a| {
+            let (value, pairs) = a.positional.split_first()?;
+            let (pairs, _) = pairs.as_chunks::<2>();
+            let found = pairs.iter().find(|[from, _]| same(value, from));
+            Some(found.map_or_else(|| value.clone(), |[_, to]| to.clone()))
+        },
+    ),
 ];
 
 /// A member by name; a name with dots that is not itself one goes deeper.
-fn member(node: &Value, name: &str) -> Value {
+pub(super) fn member(node: &Value, name: &str) -> Value {
     match node.get(name) {
         Value::Null if name.contains('.') => name.split('.').fold(node, |node, name| node.get(name)).clone(),
         other => other.clone(),
     }
 }
 
-fn holds(member: &Value, wanted: Option<&Value>) -> bool {
-    wanted.map_or(!member.is_empty(), |wanted| member.to_text() == wanted.to_text())
-}
-
-fn rows(items: Vec<Value>, most_rows: i128, most_width: i128, pad: i128) -> Value {
-    let width = |item: &Value| {
-        let title = member(item, "title").to_text();
-        i128::try_from(title.chars().count()).unwrap_or(i128::MAX / 4).saturating_add(pad.saturating_mul(2))
-    };
-    let count = i128::try_from(items.len()).unwrap_or(i128::MAX);
-    let total = items.iter().fold(0_i128, |sum, item| sum.saturating_add(width(item)));
-    if total <= most_width {
-        return Value::list(if items.is_empty() { Vec::new() } else { vec![Value::list(items)] });
-    }
-    if count <= most_rows {
-        return Value::list(items.into_iter().map(|item| Value::list(vec![item])).collect());
-    }
-    let mut rows: Vec<Vec<Value>> = vec![Vec::new()];
-    let mut used = 0_i128;
-    for item in items {
-        let wide = width(&item);
-        let room = i128::try_from(rows.len()).unwrap_or(i128::MAX) < most_rows;
-        if rows.last().is_some_and(|row| !row.is_empty()) && used.saturating_add(wide) > most_width && room {
-            rows.push(Vec::new());
-            used = 0;
-        }
-        used = used.saturating_add(wide);
-        if let Some(row) = rows.last_mut() {
-            row.push(item);
-        }
-    }
-    Value::list(rows.into_iter().map(Value::list).collect())
+fn keep(items: Vec<Value>, which: impl Fn(&Value) -> bool) -> Value {
+    Value::list(items.into_iter().filter(|item| which(item)).collect())
 }

@@ -5,15 +5,23 @@
 
 mod bytes;
 mod crypto;
+mod format;
 mod id;
+mod key;
+mod link;
 mod list;
+mod markdown;
 mod number;
 mod phone;
+mod rows;
+mod sms;
 mod text;
 mod time;
+mod xpath;
 
 pub(crate) use bytes::{decode, hex, unbase64, unhex};
 pub(crate) use crypto::hmac;
+pub(super) use format::{html, query, xml};
 pub(super) use number::same;
 use regex::Regex;
 use smol_str::SmolStr;
@@ -98,6 +106,11 @@ impl Arguments<'_, '_> {
 
     fn size(&self, index: usize) -> Option<usize> {
         self.get(index).to_int().and_then(|number| usize::try_from(number).ok())
+    }
+
+    /// The items of a list, another value being a list of itself; none for null.
+    fn list(&self, index: usize) -> Option<Vec<Value>> {
+        (!matches!(self.get(index), Value::Null)).then(|| self.items(index))
     }
 
     /// The items of a list; another value but null is a list of itself.
@@ -208,8 +221,7 @@ const fn first_word(usage: &'static str) -> &'static str {
 }
 
 /// Compiles the literal regular expression at that place.
-fn prepare_regex(literals: &[Option<&Value>]) -> Result<Prepared, BadLiteral> {
-    const AT: usize = 1;
+fn prepare_regex<const AT: usize>(literals: &[Option<&Value>]) -> Result<Prepared, BadLiteral> {
     let Some(pattern) = literals.get(AT).copied().flatten().and_then(Value::as_text) else {
         return Err((AT, Problem::new(ProblemKind::Arguments, WHOLE, "the pattern must be a literal text")));
     };
@@ -232,20 +244,31 @@ fn prepare_query(literals: &[Option<&Value>]) -> Result<Prepared, BadLiteral> {
     Query::compile(path).map(Prepared::Query).map_err(|problem| (AT, problem))
 }
 
-/// All helpers, family by family.
+/// A topic, and its helpers.
+pub type Family = (&'static str, &'static [Helper]);
+
+/// The helpers by topic.
+pub const FAMILIES: &[Family] = &[
+    ("Text", text::HELPERS),
+    ("Text in other formats", format::HELPERS),
+    ("Markdown", markdown::HELPERS),
+    ("XML", xpath::HELPERS),
+    ("URLs and files", link::HELPERS),
+    ("Lists and maps", list::HELPERS),
+    ("Rows of buttons", rows::HELPERS),
+    ("Numbers and logic", number::HELPERS),
+    ("Time", time::HELPERS),
+    ("Ids and addresses of our own", id::HELPERS),
+    ("Phone numbers", phone::HELPERS),
+    ("SMS", sms::HELPERS),
+    ("Bytes and character sets", bytes::HELPERS),
+    ("Hashes", crypto::HELPERS),
+    ("Keys and tokens", key::HELPERS),
+];
+
+/// All helpers, topic by topic.
 pub fn all() -> impl Iterator<Item = &'static Helper> {
-    [
-        text::HELPERS,
-        list::HELPERS,
-        number::HELPERS,
-        time::HELPERS,
-        id::HELPERS,
-        phone::HELPERS,
-        bytes::HELPERS,
-        crypto::HELPERS,
-    ]
-    .into_iter()
-    .flatten()
+    FAMILIES.iter().flat_map(|(_, helpers)| *helpers)
 }
 
 /// The helper of that name.
@@ -255,7 +278,7 @@ pub fn find(name: &str) -> Option<&'static Helper> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Env, Names, Scope, parse};
+    use super::super::{Env, Names, SAMPLE, Scope, parse};
     use super::*;
     use crate::world::World;
 
@@ -268,13 +291,7 @@ mod tests {
             let text = parse::template(helper.example, &names, &mut problems);
             assert!(problems.is_empty(), "{}: {problems:?}", helper.usage);
             let mut env = Env::new(&world);
-            env.set(
-                Scope::It,
-                Value::from_json(
-                    br#"{"items":[{"k":"a","v":1},{"k":"b","v":2}],"n":3,"list":["x","y","z"]}"#,
-                )
-                .unwrap(),
-            );
+            env.set(Scope::It, Value::from_json(SAMPLE.as_bytes()).unwrap());
             env.set(Scope::Channel, Value::map([("url", Value::text("https://gw.example/channels/c"))]));
             let value = match text.lone() {
                 Some(expr) => expr.eval(&mut env),
@@ -351,12 +368,16 @@ mod tests {
                     } else {
                         Prepared::Nothing
                     };
-                    let _ = helper.run(&Arguments {
-                        positional: &positional,
-                        named: &[],
-                        prepared: &prepared,
-                        env: &env,
-                    });
+                    let names = if helper.named == ANY_NAME { &["a", "b"] } else { helper.named };
+                    let named: Vec<_> = names.iter().map(|name| (SmolStr::new(name), b.clone())).collect();
+                    for named in [&[], named.as_slice()] {
+                        let _ = helper.run(&Arguments {
+                            positional: &positional,
+                            named,
+                            prepared: &prepared,
+                            env: &env,
+                        });
+                    }
                 }
             }
         }

@@ -31,6 +31,24 @@ pub(super) const HELPERS: &[Helper] = &[
         },
     )
     .named(&["country"]),
+    Helper::total(
+        "e164_br text",
+        (1, 1),
+        "A phone number as `e164` reads it; a Brazilian mobile number with eight digits behind its area \
+         code gains the ninth.",
+        "{{e164_br '551187654321'}}",
+        "\"+5511987654321\"",
+        |a| {
+            let number = e164(a)?.to_text();
+            let parts =
+                number.strip_prefix("+55").filter(|rest| rest.len() == 10).map(|rest| rest.split_at(2));
+            // Numbers of landlines begin with 2 to 5.
+            Some(match parts.filter(|(_, local)| local.starts_with(['6', '7', '8', '9'])) {
+                Some((area, local)) => Value::from(format!("+55{area}9{local}")),
+                None => Value::Text(number),
+            })
+        },
+    ),
 ];
 
 fn country(a: &Arguments<'_, '_>) -> Option<Region> {

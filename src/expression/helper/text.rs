@@ -2,14 +2,10 @@
 
 use std::fmt::Write as _;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use smol_str::SmolStr;
 
 use super::{Helper, MANY, Prepared, prepare_regex};
-use crate::expression::value::{Map, Value};
-
-/// What RFC 3986 leaves as it is.
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+use crate::expression::value::Value;
 
 pub(super) const HELPERS: &[Helper] = &[
     Helper::total(
@@ -97,6 +93,21 @@ pub(super) const HELPERS: &[Helper] = &[
         },
     ),
     Helper::total(
+        "strip_prefix_any text list fold=",
+        (2, 2),
+        "The text without the first of the listed prefixes that it starts with, trimmed; with \
+         `fold=true` upper and lower case are the same.",
+        "{{strip_prefix_any 'STOP now' (split 'start,stop' ',') fold=true}}",
+        "\"now\"",
+        |a| {
+            let (text, fold) = (a.text(0)?, a.named("fold").is_truthy());
+            let prefixes: Vec<SmolStr> = a.flat(1).iter().map(Value::to_text).collect();
+            let rest = prefixes.iter().find_map(|prefix| without_prefix(&text, prefix, fold));
+            Some(Value::text(rest.unwrap_or(&text).trim()))
+        },
+    )
+    .named(&["fold"]),
+    Helper::total(
         "strip_plus text",
         (1, 1),
         "The text without a leading `+`.",
@@ -160,8 +171,9 @@ pub(super) const HELPERS: &[Helper] = &[
         "{{contains 'a://b' '://'}}",
         "true",
         |a| {
-            let part = a.text(1).unwrap_or_default();
+            let part = a.text(1)?;
             Some(match a.get(0) {
+                Value::Null => return None,
                 Value::List(items) => items.iter().any(|item| item.to_text() == part).into(),
                 other => other.to_text().contains(part.as_str()).into(),
             })
@@ -174,74 +186,9 @@ pub(super) const HELPERS: &[Helper] = &[
         "{{includes 'video audio' 'audio'}}",
         "true",
         |a| {
-            let (words, value) = (a.text(0).unwrap_or_default(), a.text(1).unwrap_or_default());
+            let (words, value) = (a.text(0)?, a.text(1)?);
             Some(words.split_whitespace().any(|word| word == value).into())
         },
-    ),
-    Helper::total(
-        "basename url",
-        (1, 1),
-        "The last segment of a URL's path, decoded.",
-        "{{basename 'https://x.io/a/b%20c.pdf?d=1'}}",
-        "\"b c.pdf\"",
-        |a| {
-            let url = a.text(0)?;
-            let path = url.split(['?', '#']).next().unwrap_or_default();
-            let path = path
-                .split_once("://")
-                .map_or(path, |(_, rest)| rest.split_once('/').map_or("", |(_, path)| path));
-            let last = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-            Some(Value::from(percent_decode_str(last).decode_utf8_lossy().into_owned()))
-        },
-    ),
-    Helper::total(
-        "host url",
-        (1, 1),
-        "The host of a URL.",
-        "{{host 'https://api.x.io:8443/a'}}",
-        "\"api.x.io\"",
-        |a| url::Url::parse(&a.text(0)?).ok()?.host_str().map(Value::text),
-    ),
-    Helper::total(
-        "is_url text",
-        (1, 1),
-        "Whether the text holds an http or https URL whose host has a dot.",
-        "{{is_url 'see https://x.io/a'}}",
-        "true",
-        |a| {
-            let text = a.text(0).unwrap_or_default();
-            let found = text.split_whitespace().any(|word| {
-                let rest = word.split_once("https://").or_else(|| word.split_once("http://"));
-                rest.is_some_and(|(_, rest)| {
-                    rest.split(['/', '?', ':'])
-                        .next()
-                        .is_some_and(|host| host.trim_matches('.').contains('.'))
-                })
-            });
-            Some(found.into())
-        },
-    ),
-    Helper::total(
-        "url_encode text",
-        (1, 1),
-        "Percent-encoded, so that it is one value of a URL.",
-        "{{url_encode 'a b&c'}}",
-        "\"a%20b%26c\"",
-        |a| match a.get(0) {
-            Value::Null => None,
-            Value::Bytes(bytes) => {
-                Some(Value::from(percent_encoding::percent_encode(bytes, UNRESERVED).to_string()))
-            }
-            other => Some(Value::from(utf8_percent_encode(&other.to_text(), UNRESERVED).to_string())),
-        },
-    ),
-    Helper::total(
-        "url_decode text",
-        (1, 1),
-        "Percent-decoded; gives bytes, since it may be of any charset.",
-        "{{decode (url_decode 'a%20b') 'utf-8'}}",
-        "\"a b\"",
-        |a| Some(Value::Bytes(percent_decode_str(&a.text(0)?).collect::<Vec<u8>>().into())),
     ),
     Helper::total(
         "re_test text pattern",
@@ -251,10 +198,10 @@ pub(super) const HELPERS: &[Helper] = &[
         "true",
         |a| {
             let Prepared::Regex(regex) = a.prepared else { return None };
-            Some(regex.is_match(&a.text(0).unwrap_or_default()).into())
+            Some(regex.is_match(&a.text(0)?).into())
         },
     )
-    .prepare(prepare_regex),
+    .prepare(prepare_regex::<1>),
     Helper::total(
         "re_group text pattern n",
         (2, 3),
@@ -269,66 +216,7 @@ pub(super) const HELPERS: &[Helper] = &[
             Some(Value::text(group.as_str()))
         },
     )
-    .prepare(prepare_regex),
-    Helper::total(
-        "html_escape text",
-        (1, 1),
-        "With `& < > \" '` written as HTML entities.",
-        "{{html_escape 'a<b'}}",
-        "\"a&lt;b\"",
-        |a| Some(Value::from(escape_html(&a.text(0)?))),
-    ),
-    Helper::total(
-        "json value",
-        (1, 1),
-        "As compact JSON text.",
-        "{{json it.list}}",
-        r#""[\"x\",\"y\",\"z\"]""#,
-        |a| a.get(0).to_json().map(Value::from),
-    ),
-    Helper::total(
-        "parse_json text only=",
-        (1, 1),
-        "What a JSON text says; null if it is not JSON, or not of the kind that `only` names \
-         (object, array).",
-        "{{get (parse_json '{\"a\":1}' only='object') 'a'}}",
-        "1",
-        |a| {
-            let value = Value::from_json(&a.get(0).to_bytes()).ok()?;
-            match (a.named("only").as_text(), &value) {
-                (Some("object"), Value::Map(_)) | (Some("array"), Value::List(_)) | (None, _) => Some(value),
-                _ => None,
-            }
-        },
-    )
-    .named(&["only"]),
-    Helper::total(
-        "parse_pairs text separator equals",
-        (3, 3),
-        "The map that a text like `t=1,s=2` holds; blanks are trimmed, of a repeated name \
-         the first counts.",
-        "{{get (parse_pairs 't=1, s=2' ',' '=') 's'}}",
-        "\"2\"",
-        |a| {
-            let (text, separator, equals) = (a.text(0)?, a.text(1)?, a.text(2)?);
-            let pairs = text.split(separator.as_str()).filter_map(|pair| pair.split_once(equals.as_str()));
-            let pairs = pairs.map(|(name, value)| (SmolStr::new(name.trim()), Value::text(value.trim())));
-            Some(Value::Map(Map::of_first(pairs).into()))
-        },
-    ),
-    Helper::total(
-        "parse_query text",
-        (1, 1),
-        "The map that a query string or form holds; of a repeated name the first counts.",
-        "{{get (parse_query 'a=1&b=x+y') 'b'}}",
-        "\"x y\"",
-        |a| {
-            let text = a.text(0)?;
-            let pairs = url::form_urlencoded::parse(text.as_bytes());
-            let pairs = pairs.map(|(name, value)| (SmolStr::new(name), Value::text(value)));
-            Some(Value::Map(Map::of_first(pairs).into()))
-        },
-    ),
+    .prepare(prepare_regex::<1>),
     Helper::total("str value", (1, 1), "As text.", "{{str 12}}", "\"12\"", |a| a.text(0).map(Value::Text)),
     Helper::total(
         "int value",
@@ -353,22 +241,24 @@ pub(super) const HELPERS: &[Helper] = &[
     ),
 ];
 
-fn escape_html(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
+/// What follows a prefix that the text starts with; an empty prefix is none.
+fn without_prefix<'t>(text: &'t str, prefix: &str, fold: bool) -> Option<&'t str> {
+    if prefix.is_empty() {
+        return None;
+    }
+    if !fold {
+        return text.strip_prefix(prefix);
+    }
+    // Cases may differ in length, so the text is walked along with the prefix in lower case.
+    let wanted = prefix.to_lowercase();
+    let mut wanted = wanted.as_str();
+    for (at, c) in text.char_indices() {
+        if wanted.is_empty() {
+            return text.get(at..);
+        }
+        for folded in c.to_lowercase() {
+            wanted = wanted.strip_prefix(folded)?;
         }
     }
-    out
-}
-
-/// The same helper for other families' use.
-pub(super) fn query_encode(value: &str) -> String {
-    utf8_percent_encode(value, UNRESERVED).to_string()
+    wanted.is_empty().then_some("")
 }

@@ -13,7 +13,7 @@ mod wait;
 pub use api::{Api, Asked};
 pub use folder::Folder;
 pub use gateway::Gateway;
-pub use openssl::{hmac_sha1_base64, hmac_sha256_hex};
+pub use openssl::{hmac_sha1_base64, hmac_sha256_hex, verifies_p256};
 pub use process::{Process, patchcord};
 pub use stand_in::{Platform, Provider};
 pub use town::{CHANNEL, Setup, TOKEN, Town};
