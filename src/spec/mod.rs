@@ -17,7 +17,7 @@ pub use life::{Errands, Lifecycle, Poll};
 pub use mapping::*;
 pub(crate) use read::unknown_keys;
 pub use read::{Count, Docs, Duration, Flag, FromNode, Map, Rate, Raw, Shape};
+pub use schema::{FileKind, schema};
 pub use test::{
     Answer as ScriptedAnswer, Expect, MappingTests, Receive, RunCase, SendCase, TestCase, TestChannel,
 };
-pub use schema::{FileKind, schema};
