@@ -66,14 +66,10 @@ fn read(paths: &[PathBuf]) -> Result<(Sources, Diagnostics, usize), Trouble> {
     let implied = paths.is_empty() && PathBuf::from("patchcord.yaml").exists();
     let configs = if implied { vec![PathBuf::from("patchcord.yaml")] } else { configs };
     let mut library = Library::read(&mappings)?;
-    let mappings: Vec<_> = library
-        .mappings
-        .iter()
-        .map(|loaded| (test_file_of(&loaded.path), loaded.plan.clone(), loaded.name()))
-        .collect();
-    for (path, plan, name) in mappings {
-        if path.exists() {
-            read_tests(&path, plan.as_deref(), name.as_deref(), &mut library);
+    for mapping in library.mappings.clone() {
+        let tests = test_file_of(&mapping.path);
+        if tests.exists() {
+            read_tests(&tests, &mapping, &mut library);
         }
     }
     for path in configs {

@@ -2,6 +2,7 @@
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::ValueEnum;
 
@@ -74,17 +75,25 @@ pub(super) fn run(args: &Args) -> Result<Verdict, Trouble> {
 }
 
 /// The plan of a mapping; its problems go to standard error.
-fn load(mapping: &Path) -> Result<Plan, Trouble> {
-    let below = PathBuf::from("mappings").join(format!("{}.yaml", mapping.display()));
-    let path = if mapping.exists() || !below.exists() { mapping.to_path_buf() } else { below };
-    let mut library = Library::read(&[path])?;
+fn load(mapping: &Path) -> Result<Arc<Plan>, Trouble> {
+    let (folder, name) = (Path::new("mappings"), mapping.display().to_string());
+    let below = folder.join(format!("{name}.yaml"));
+    let path = match (mapping.exists(), below.exists()) {
+        (false, true) => &below,
+        (false, false) if folder.is_dir() => folder, // a variant has no file of its own
+        _ => mapping,
+    };
+    let mut library = Library::read(&[path.to_path_buf()])?;
     library.problems.sort();
     if library.problems.has_errors() {
         anstream::eprintln!("{}", text(&library.problems, &library.sources, true));
     }
+    if path == folder {
+        let plan = library.plans().remove(name.as_str());
+        return plan.ok_or_else(|| Trouble(format!("there is no mapping `{name}`")));
+    }
     let plan = library.mappings.pop().and_then(|loaded| loaded.plan);
-    let plan = plan.ok_or_else(|| Trouble("the mapping has errors".into()))?;
-    std::sync::Arc::try_unwrap(plan).map_err(|_| Trouble("the mapping is in use".into()))
+    plan.ok_or_else(|| Trouble("the mapping has errors".into()))
 }
 
 fn read_json(path: &Path) -> Result<Value, Trouble> {

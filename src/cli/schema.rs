@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use super::{Trouble, Verdict, print};
-use crate::spec::{FileKind, schema};
+use crate::spec::{self, FileKind, schema};
 
 /// Arguments of `schema`.
 #[derive(Debug, clap::Args)]
@@ -35,7 +35,11 @@ impl Which {
             Self::Test => FileKind::Test,
             Self::Patchcord => FileKind::Installation,
         };
-        let mut text = serde_json::to_string_pretty(&schema(kind)).unwrap_or_default();
+        let mut schema = schema(kind);
+        if self == Self::Mapping {
+            spec::with_overlays(&mut schema);
+        }
+        let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
         text.push('\n');
         text
     }

@@ -61,34 +61,28 @@ pub(super) fn run(args: &Args) -> Result<Verdict, Trouble> {
     let mut library = Library::read(&paths)?;
     let mut suites = Vec::new();
     let mut untested = Vec::new();
-    let mappings: Vec<_> = library
-        .mappings
-        .iter()
-        .map(|loaded| (loaded.path.clone(), loaded.plan.clone(), loaded.node.clone()))
-        .collect();
-    for (path, plan, node) in mappings {
-        let tests = test_file_of(&path);
+    for mapping in library.mappings.clone() {
+        let tests = test_file_of(&mapping.path);
         if !tests.exists() {
-            untested.push(path);
+            untested.push(mapping.path);
             continue;
         }
-        let read =
-            read_tests(&tests, plan.as_deref(), plan.as_deref().map(|plan| plan.name.as_str()), &mut library);
-        if let (Some(plan), Some(read)) = (plan, read) {
-            let results = run_tests(&plan, &read)
+        let read = read_tests(&tests, &mapping, &mut library);
+        if let (Some(name), Some(read)) = (&mapping.name, read) {
+            let results = run_tests(&mapping, &read)
                 .into_iter()
                 .filter(|result| args.only.as_ref().is_none_or(|text| result.name.contains(text.as_str())));
             let line = |span| library.sources.start(span).line;
             let results: Vec<_> = results.map(|result| (line(result.span), result)).collect();
             let reached = results.iter().flat_map(|(_, result)| &result.reached).copied().collect();
-            let places = node.filter(|_| args.coverage).map(|node| coverage(&plan, &node, &reached));
-            let places = places.into_iter().flatten().map(|place| (line(place.span), place)).collect();
+            let places =
+                if args.coverage { coverage(&mapping, &library.sources, &reached) } else { Vec::new() };
             suites.push(Suite {
-                mapping: plan.name.to_string(),
-                file: path.display().to_string(),
+                mapping: name.to_string(),
+                file: mapping.path.display().to_string(),
                 path: tests.display().to_string(),
                 results,
-                places,
+                places: places.into_iter().map(|place| (line(place.span), place)).collect(),
             });
         }
     }

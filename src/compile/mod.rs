@@ -6,8 +6,10 @@
 mod call;
 mod condition;
 mod life;
+mod parts;
 mod remember;
 mod send;
+mod set;
 mod unused;
 mod value;
 mod webhook;
@@ -18,7 +20,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::expression::{Declared, Names, Read, Remembered, Scope, Table, Value};
+use crate::expression::{Constant, Declared, Names, Read, Remembered, Scope, Table, Value};
 use crate::plan::{ConfigField, ConfigType, Limits, Plan, Rate, Retry};
 use crate::spec::{self, FromNode, Map};
 use crate::yaml::{Node, Text};
@@ -57,6 +59,8 @@ struct Compiler<'o> {
     polls: Option<Polls>,
     address: bool,
     memory: Remembered,
+    /// None: they could not be read, so no name can be called unknown.
+    constants: Option<Vec<Constant>>,
     /// What the author named, in the order of the file.
     named: Vec<Named>,
 }
@@ -113,6 +117,7 @@ impl<'o> Compiler<'o> {
             memory,
             address: spec.shape.is_unread("config")
                 || spec.config.0.iter().any(|(_, item)| item.address.is_some_and(|flag| flag.0)),
+            constants: Some(Vec::new()),
             named,
         }
     }
@@ -125,6 +130,7 @@ impl<'o> Compiler<'o> {
             let problem = Diagnostic::new(Code::InvalidValue, span, message).label("unknown version");
             self.out.push(problem.fix(span, VERSION.to_string(), format!("write `patchcord: {VERSION}`")));
         }
+        self.set(spec);
         self.defaults(spec);
         let calls = self.calls(spec);
         let webhooks = self.webhooks(spec);
@@ -187,6 +193,7 @@ impl<'o> Compiler<'o> {
     fn names(&self, scopes: &[Scope]) -> Names {
         Names::of(scopes)
             .declare(self.config.clone(), self.deployment.clone())
+            .constants(self.constants.clone())
             .remembering(self.memory.clone())
     }
 }

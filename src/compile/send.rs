@@ -5,11 +5,7 @@ use smol_str::SmolStr;
 use super::Compiler;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::expression::{Names, Scope, Template};
-use crate::message::Media;
-use crate::plan::{
-    AttachmentMode, Auth, Body, Caption, Carrier, Class, Exchange, Meaning, MediaKind, Mode, Overflow, Parts,
-    Request, Response, Send, Step, StepEach, Unit,
-};
+use crate::plan::{Auth, Body, Class, Exchange, Meaning, Request, Response, Send, Step, StepEach};
 use crate::spec::{self, Map, Raw};
 use crate::yaml::Text;
 
@@ -78,36 +74,6 @@ impl Compiler<'_> {
         self.headers(&http.headers, &names);
         self.raw_map(&http.query, &names);
         http.auth.iter().for_each(|auth| drop(self.auth(auth, &names)));
-    }
-
-    fn parts(&mut self, plan: Option<&spec::Plan>, names: &Names) -> Parts {
-        let text = plan.and_then(|plan| plan.text.as_ref());
-        let attachments = plan.and_then(|plan| plan.attachments.as_ref());
-        let quick_replies = plan.and_then(|plan| plan.quick_replies.as_ref());
-        Parts {
-            text_max: text.map(|text| self.value(&text.max.0, names)),
-            unit: text.and_then(|text| text.unit).unwrap_or(Unit::Chars),
-            overflow: text.and_then(|text| text.overflow).unwrap_or(Overflow::Split),
-            attachments: attachments.map_or(AttachmentMode::AsText, |attachments| attachments.mode),
-            caption: attachments.and_then(|attachments| attachments.caption.as_ref()).map(|caption| {
-                Caption {
-                    media: match &caption.types {
-                        Some(types) => types.iter().map(|kind| media(*kind)).collect(),
-                        None => vec![Media::Image, Media::Video, Media::Audio, Media::File],
-                    },
-                    max: caption.max.as_ref().map(|raw| self.value(&raw.0, names)),
-                    when: self.optional_condition(caption.when.as_ref(), names),
-                }
-            }),
-            location: plan
-                .and_then(|plan| plan.location.as_ref())
-                .map_or(Mode::AsText, |location| location.mode),
-            quick_replies: quick_replies.map_or(Mode::AsText, |replies| replies.mode),
-            quick_replies_first: quick_replies.is_some_and(|replies| replies.on == Some(Carrier::First)),
-            quick_replies_max: quick_replies
-                .and_then(|replies| replies.max)
-                .map_or(usize::MAX, |max| usize::try_from(max.0).unwrap_or(usize::MAX)),
-        }
     }
 
     fn step(
@@ -312,14 +278,5 @@ impl Compiler<'_> {
                 .and_then(|error| error.message.as_ref())
                 .map(|raw| self.value(&raw.0, names)),
         }
-    }
-}
-
-fn media(kind: MediaKind) -> Media {
-    match kind {
-        MediaKind::Image => Media::Image,
-        MediaKind::Video => Media::Video,
-        MediaKind::Audio => Media::Audio,
-        MediaKind::File => Media::File,
     }
 }

@@ -344,8 +344,9 @@ impl Compiler<'_> {
         Lets { base, values }
     }
 
-    /// A name must not be that of a scope.
+    /// A name must not be that of a scope, nor of a constant.
     pub(super) fn reserved(&mut self, name: &Text) {
+        self.taken(name);
         if let Some(scope) = Scope::ALL.iter().find(|scope| scope.name() == name.value) {
             let message = format!("`{}` has a meaning already", scope.name());
             let problem = Diagnostic::new(Code::InvalidValue, name.span, message);

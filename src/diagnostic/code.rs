@@ -432,7 +432,10 @@ codes! {
     /// ```
     "P0024" "name-mismatch" NameMismatch Error;
 
-    /// A channel or test names a mapping that was not found.
+    /// A channel, a test or `extends` names a mapping that was not found.
+    ///
+    /// What `extends` names is looked for among the mappings that are read, and beside the file as `NAME.yaml`. A test
+    /// file is about its mapping and the variants of it.
     ///
     /// Wrong:
     /// ```yaml
@@ -475,7 +478,8 @@ codes! {
     /// Two things have the same name or address, so it does not say which is meant.
     ///
     /// Steps of `send` are told apart by their `id`, the channels of a mapping with a shared route by their
-    /// address.
+    /// address, mappings and variants by their name. A constant of `set` is visible everywhere, so nothing else has
+    /// its name.
     ///
     /// Wrong:
     /// ```yaml

@@ -9,8 +9,10 @@ use super::value::Value;
 /// A compiled expression.
 #[derive(Clone, Debug)]
 pub enum Expr {
-    /// A constant.
+    /// A value that is written there.
     Literal(Value),
+    /// A value that has a name: what depends on it may be another in a mapping that sets it differently.
+    Constant(Value),
     /// A path from a root.
     Path {
         /// Where it starts.
@@ -50,7 +52,7 @@ impl Expr {
     /// Its value.
     pub fn eval(&self, env: &mut Env<'_>) -> Result<Value, Failure> {
         match self {
-            Self::Literal(value) => Ok(value.clone()),
+            Self::Literal(value) | Self::Constant(value) => Ok(value.clone()),
             Self::Path { root, steps } => {
                 if *root == Root::Scope(Scope::Store) && env.answers.deferring {
                     env.answers.deferred = true;
@@ -64,7 +66,7 @@ impl Expr {
         }
     }
 
-    /// The constant, if it is one.
+    /// The value, if it is written there.
     pub fn literal(&self) -> Option<&Value> {
         match self {
             Self::Literal(value) => Some(value),

@@ -32,7 +32,7 @@ pub use pattern::regex_problem;
 pub use problem::{Problem, ProblemKind};
 pub use query::Query;
 pub use render::{Escape, Render, render_problem};
-pub use scope::{Declared, Env, Failure, Memory as Remembered, Names, Read, Scope, Turn};
+pub use scope::{Constant, Declared, Env, Failure, Memory as Remembered, Names, Read, Scope, Turn};
 pub use table::{Pattern, Table};
 pub use template::{Choice, Each, Key, Switch, Template};
 pub use text::Text;

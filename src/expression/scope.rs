@@ -92,6 +92,17 @@ impl Read {
 /// A name of the author's choice, and whether anything reads it.
 pub type Declared = (SmolStr, Read);
 
+/// A name that stands for the same value everywhere.
+#[derive(Clone, Debug)]
+pub struct Constant {
+    /// The name.
+    pub name: SmolStr,
+    /// The value.
+    pub value: Value,
+    /// Whether anything reads it.
+    pub read: Read,
+}
+
 /// What an expression may see where it stands.
 #[derive(Clone, Debug, Default)]
 pub struct Names {
@@ -99,6 +110,7 @@ pub struct Names {
     locals: Vec<Declared>,
     config: Option<Vec<Declared>>,
     deployment: Option<Vec<Declared>>,
+    constants: Vec<Constant>,
     hidden: Vec<SmolStr>,
     open: bool,
     no_calls: Option<&'static str>,
@@ -131,6 +143,14 @@ impl Names {
     pub fn declare(mut self, config: Option<Vec<Declared>>, deployment: Option<Vec<Declared>>) -> Self {
         self.config = config;
         self.deployment = deployment;
+        self
+    }
+
+    /// The same with constants; none if they are not known, so that any name may mean something.
+    #[must_use]
+    pub fn constants(mut self, constants: Option<Vec<Constant>>) -> Self {
+        self.open |= constants.is_none();
+        self.constants = constants.unwrap_or_default();
         self
     }
 
@@ -259,9 +279,16 @@ impl Names {
         self.locals.iter().map(|(name, _)| name.as_str()).filter(|name| !name.is_empty())
     }
 
-    /// Whether a `let` name is visible here.
+    pub(super) fn constant(&self, name: &str) -> Option<&Value> {
+        let constant = self.constants.iter().find(|constant| constant.name == name)?;
+        constant.read.mark();
+        Some(&constant.value)
+    }
+
+    /// Whether a `let` name or a constant is visible here.
     pub fn has_local(&self, name: &str) -> bool {
         self.locals.iter().any(|(local, _)| local == name && !name.is_empty())
+            || self.constants.iter().any(|constant| constant.name == name)
     }
 
     /// Whether a scope is visible here.
@@ -299,7 +326,8 @@ impl Names {
     /// Every name that could be meant here.
     pub(super) fn all(&self) -> impl Iterator<Item = &str> {
         let locals = self.locals.iter().map(|(name, _)| name.as_str()).filter(|name| !name.is_empty());
-        locals.chain(self.scopes.iter().map(|scope| scope.name()))
+        let constants = self.constants.iter().map(|constant| constant.name.as_str());
+        locals.chain(constants).chain(self.scopes.iter().map(|scope| scope.name()))
     }
 }
 

@@ -144,8 +144,10 @@ impl Reader<'_> {
                 });
             }
         }
+        library.compile();
         let plans = library.plans();
-        let known: Vec<String> = library.mappings.iter().filter_map(super::Loaded::name).collect();
+        let known =
+            library.mappings.iter().flat_map(super::Loaded::names).map(str::to_string).collect::<Vec<_>>();
         let mut reader = Reader {
             folder,
             told: Vec::new(),

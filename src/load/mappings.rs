@@ -1,4 +1,6 @@
 //! Mapping files.
+//!
+//! Files are read first, all of them; then families are worked out ([`super::family`]) and their members compiled.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,11 +8,11 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-use super::tables;
-use crate::compile;
+use super::family::{self, Member};
+use super::{judgement, tables};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, FileId, Sources, Span};
 use crate::plan::Plan;
-use crate::yaml::{self, Node};
+use crate::yaml::{self, Node, Text};
 
 /// What a mapping file is called.
 const ENDING: &str = ".yaml";
@@ -74,15 +76,56 @@ pub fn read_source(path: &Path, sources: &mut Sources, out: &mut Diagnostics) ->
     }
 }
 
-/// One mapping that was read.
-#[derive(Debug)]
+/// One mapping file, and the mappings that it makes.
+#[derive(Clone, Debug)]
 pub struct Loaded {
-    /// Its file.
+    /// The file.
     pub path: PathBuf,
-    /// Its tree.
-    pub node: Option<Node>,
+    /// The name that it gives itself.
+    pub name: Option<SmolStr>,
     /// Its plan; none if there are errors.
     pub plan: Option<Arc<Plan>>,
+    /// The names of its variants, and their plans.
+    pub variants: Vec<(SmolStr, Option<Arc<Plan>>)>,
+    /// What each plan was made of: the file's own mapping and its variants, with what they inherit.
+    pub trees: Vec<(Arc<Plan>, Node)>,
+}
+
+impl Loaded {
+    fn of(file: &MappingFile, members: Vec<(&Member, Option<Arc<Plan>>)>, out: &mut Diagnostics) -> Self {
+        let mut loaded =
+            Self { path: file.path.clone(), name: None, plan: None, variants: Vec::new(), trees: Vec::new() };
+        for (member, plan) in members {
+            loaded.trees.extend(plan.clone().zip(member.tree.clone()));
+            let name = member.name.as_ref();
+            if member.variant {
+                loaded.variants.extend(name.map(|name| (name.value.clone(), plan)));
+            } else {
+                name.iter().for_each(|name| check_name(name, &file.stem(), out));
+                (loaded.name, loaded.plan) = (name.map(|name| name.value.clone()), plan);
+            }
+        }
+        loaded
+    }
+
+    /// The plan of the file's own mapping, or of one of its variants.
+    pub fn plan_of(&self, variant: Option<&str>) -> Option<&Arc<Plan>> {
+        match variant.filter(|name| self.name.as_deref() != Some(name)) {
+            None => self.plan.as_ref(),
+            Some(variant) => self.variants.iter().find(|(name, _)| name == variant)?.1.as_ref(),
+        }
+    }
+
+    /// Whether a place is in this file, and not in one that it extends.
+    pub fn holds(&self, span: Span, sources: &Sources) -> bool {
+        sources.path(span.file) == self.path.display().to_string()
+    }
+
+    /// The names of its mapping and of its variants.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let variants = self.variants.iter().map(|(name, _)| name.as_str());
+        self.name.iter().map(SmolStr::as_str).chain(variants)
+    }
 }
 
 /// The mappings of an installation, and what was found wrong on the way.
@@ -94,20 +137,39 @@ pub struct Library {
     pub problems: Diagnostics,
     /// The mappings, in the order of their files.
     pub mappings: Vec<Loaded>,
+    /// The mapping files, with those that are only there because others extend them.
+    files: Vec<MappingFile>,
 }
 
-impl Loaded {
-    /// The name that it gives itself.
-    pub fn name(&self) -> Option<String> {
-        Some(self.node.as_ref()?.get("name")?.as_text()?.value.to_string())
+/// A mapping file that was read.
+#[derive(Debug)]
+struct MappingFile {
+    path: PathBuf,
+    node: Option<Node>,
+    /// Whether its mappings are wanted, and not only what they give to others.
+    wanted: bool,
+    /// Whether its mappings were compiled.
+    compiled: bool,
+    /// What became of them, until they are wanted.
+    loaded: Option<Loaded>,
+}
+
+impl MappingFile {
+    fn stem(&self) -> SmolStr {
+        self.path.file_stem().map(|stem| SmolStr::new(stem.to_string_lossy())).unwrap_or_default()
+    }
+
+    /// Whether it makes a mapping of that name.
+    fn makes(&self, name: &str) -> bool {
+        let Some(node) = &self.node else { return false };
+        let own = node.get("name").and_then(Node::as_text).is_some_and(|own| own.value == name);
+        own || node.get("variants").is_some_and(|variants| variants.entry(name).is_some())
     }
 }
 
 fn same_file(left: &Path, right: &Path) -> bool {
-    match (left.canonicalize(), right.canonicalize()) {
-        (Ok(left), Ok(right)) => left == right,
-        _ => false,
-    }
+    let same = || Some(left.canonicalize().ok()? == right.canonicalize().ok()?);
+    left == right || same().unwrap_or(false)
 }
 
 impl Library {
@@ -117,49 +179,90 @@ impl Library {
         for path in paths {
             library.read_more(path)?;
         }
+        library.compile();
         Ok(library)
     }
 
-    /// Reads and compiles the mappings that a path stands for, but for those that were read before.
+    /// Reads the mappings that a path stands for, but for those that were read before; [`Library::compile`] is next.
     pub fn read_more(&mut self, path: &Path) -> std::io::Result<()> {
         let files = mapping_files(path)
             .map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
-        for file in files {
-            let same = |loaded: &Loaded| loaded.path == file || same_file(&loaded.path, &file);
-            if !self.mappings.iter().any(same) {
-                self.add(file);
+        for path in files {
+            match self.files.iter_mut().find(|file| same_file(&file.path, &path)) {
+                Some(file) => file.wanted = true,
+                None => self.add(path, true),
             }
         }
         Ok(())
     }
 
-    fn add(&mut self, path: PathBuf) {
-        let Some(file) = read_source(&path, &mut self.sources, &mut self.problems) else { return };
-        let mut node = yaml::parse(file, &self.sources, &mut self.problems);
+    fn add(&mut self, path: PathBuf, wanted: bool) {
+        let file = read_source(&path, &mut self.sources, &mut self.problems);
+        let mut node = file.and_then(|file| yaml::parse(file, &self.sources, &mut self.problems));
         let folder = path.parent().unwrap_or(Path::new(""));
         if let Some(node) = &mut node {
             tables::inline(node, folder, &mut self.sources, &mut self.problems);
         }
-        let plan = node.as_ref().and_then(|node| compile::mapping(node, &mut self.problems));
-        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        if let Some(name) = node.as_ref().and_then(|node| node.get("name")?.as_text().cloned())
-            && name.value != stem
-        {
-            let message = format!("the mapping is called `{}`, its file `{stem}.yaml`", name.value);
-            let problem =
-                Diagnostic::new(Code::NameMismatch, name.span, message).label("differs from the file");
-            self.problems.push(problem.fix(
-                name.span,
-                stem.clone(),
-                format!("call it `{stem}`, or rename the file to `{}.yaml`", name.value),
-            ));
+        self.files.push(MappingFile { path, node, wanted, compiled: false, loaded: None });
+    }
+
+    /// Compiles what was read, with what it extends: a mapping that is not known is looked for beside the file.
+    pub fn compile(&mut self) {
+        let mut at = 0;
+        while let Some(file) = self.files.get(at) {
+            at += 1;
+            let Some(name) =
+                file.node.as_ref().and_then(family::extends).and_then(|entry| entry.value.as_text())
+            else {
+                continue;
+            };
+            let beside = file.path.with_file_name(format!("{}{ENDING}", name.value));
+            let known =
+                self.files.iter().any(|file| same_file(&file.path, &beside) || file.makes(&name.value));
+            if !known && beside.is_file() {
+                self.add(beside, false);
+            }
         }
-        self.mappings.push(Loaded { path, node, plan: plan.map(Arc::new) });
+        let files: Vec<_> = self.files.iter().map(|file| (file.stem(), file.node.as_ref())).collect();
+        let members = family::members(&files, &mut self.problems);
+        let new = |member: &&Member| self.files.get(member.file).is_some_and(|file| !file.compiled);
+        let new: Vec<&Member> = members.iter().filter(new).collect();
+        let plans = judgement::compile(&new, &mut self.problems);
+        let mut made: Vec<(&Member, Option<Arc<Plan>>)> = new.into_iter().zip(plans).collect();
+        let mut loaded: Vec<Option<Loaded>> = Vec::new();
+        for (at, file) in self.files.iter().enumerate() {
+            let own: Vec<_> = made.extract_if(.., |(member, _)| member.file == at).collect();
+            loaded.push((!file.compiled).then(|| Loaded::of(file, own, &mut self.problems)));
+        }
+        for (file, loaded) in self.files.iter_mut().zip(loaded) {
+            if loaded.is_some() {
+                (file.compiled, file.loaded) = (true, loaded);
+            }
+            if file.wanted {
+                self.mappings.extend(file.loaded.take());
+            }
+        }
     }
 
     /// The plans by name.
     pub fn plans(&self) -> BTreeMap<SmolStr, Arc<Plan>> {
-        let plans = self.mappings.iter().filter_map(|loaded| loaded.plan.clone());
+        let variants =
+            |loaded: &Loaded| loaded.variants.iter().filter_map(|(_, plan)| plan.clone()).collect();
+        let plans = self.mappings.iter().flat_map(|loaded| {
+            let variants: Vec<_> = variants(loaded);
+            loaded.plan.iter().cloned().chain(variants)
+        });
         plans.map(|plan| (plan.name.clone(), plan)).collect()
     }
+}
+
+/// Reports a mapping that is not called as its file.
+fn check_name(name: &Text, stem: &str, out: &mut Diagnostics) {
+    if name.value == stem {
+        return;
+    }
+    let message = format!("the mapping is called `{}`, its file `{stem}.yaml`", name.value);
+    let problem = Diagnostic::new(Code::NameMismatch, name.span, message).label("differs from the file");
+    let help = format!("call it `{stem}`, or rename the file to `{}.yaml`", name.value);
+    out.push(problem.fix(name.span, stem, help));
 }

@@ -3,8 +3,11 @@
 //! Reading is the only thing here that touches the disk; every problem of every file is collected, with its
 //! place, before anything is handed out.
 
+mod family;
 mod installation;
+mod judgement;
 mod mappings;
+mod merge;
 mod tables;
 
 pub use installation::{ChannelSettings, ServerSettings, Settings, check_installation, read_installation};

@@ -9,9 +9,13 @@ use super::mappings::read_source;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Sources};
 use crate::yaml::{self, Kind, Node, Text};
 
-/// Puts the files of a mapping's tables where they are named.
+/// Puts the files of a mapping's tables, and of its variants', where they are named.
 pub(super) fn inline(node: &mut Node, folder: &Path, sources: &mut Sources, out: &mut Diagnostics) {
     let Kind::Map(members) = &mut node.kind else { return };
+    let variants = members.iter_mut().find(|entry| entry.key.value == "variants");
+    if let Some(Kind::Map(variants)) = variants.map(|entry| &mut entry.value.kind) {
+        variants.iter_mut().for_each(|variant| inline(&mut variant.value, folder, sources, out));
+    }
     let tables = members.iter_mut().find(|entry| entry.key.value == "tables");
     let Some(Kind::Map(tables)) = tables.map(|entry| &mut entry.value.kind) else { return };
     for table in tables {

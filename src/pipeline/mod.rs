@@ -6,6 +6,7 @@
 //! outcome.
 
 mod answer;
+mod as_text;
 mod calling;
 mod decode;
 mod emit;

@@ -2,10 +2,10 @@
 
 use smol_str::SmolStr;
 
-use super::words::{AttachmentMode, Decode, Meaning, Mode, Overflow, Unit};
+use super::parts::Parts;
+use super::words::{Decode, Meaning};
 use super::{Exchange, Lets, Memo, Owner};
 use crate::expression::{Condition, Template};
-use crate::message::Media;
 
 /// How a message is sent.
 #[derive(Debug)]
@@ -16,40 +16,6 @@ pub struct Send {
     pub parts: Parts,
     /// The requests.
     pub steps: Vec<Step>,
-}
-
-/// How a message is cut into parts.
-#[derive(Debug)]
-pub struct Parts {
-    /// The longest text of one part; none has no bound.
-    pub text_max: Option<Template>,
-    /// What is counted.
-    pub unit: Unit,
-    /// What happens to a longer text.
-    pub overflow: Overflow,
-    /// How attachments travel.
-    pub attachments: AttachmentMode,
-    /// When a text travels as a caption.
-    pub caption: Option<Caption>,
-    /// How a location travels.
-    pub location: Mode,
-    /// How quick replies travel.
-    pub quick_replies: Mode,
-    /// Whether the first text carries the quick replies, not the last.
-    pub quick_replies_first: bool,
-    /// The most quick replies that there may be.
-    pub quick_replies_max: usize,
-}
-
-/// When a text travels as a caption.
-#[derive(Debug)]
-pub struct Caption {
-    /// Kinds of attachments that can have one.
-    pub media: Vec<Media>,
-    /// The longest; none has no bound.
-    pub max: Option<Template>,
-    /// What must hold too.
-    pub when: Option<Condition>,
 }
 
 /// One request, or one per item.

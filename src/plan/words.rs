@@ -129,14 +129,24 @@ words! {
 
     /// How attachments travel.
     AttachmentMode {
-        /// A part for each, before the text.
+        /// A part for each.
         Each = "each",
-        /// All with the first part.
+        /// One part for all of them.
+        OneRequest = "one_request",
+        /// All with the first text.
         FirstPart = "first_part",
         /// As lines of text.
         AsText = "as_text",
         /// Not at all.
         Drop = "drop",
+    }
+
+    /// Where attachments stand.
+    Order {
+        /// Before the text.
+        BeforeText = "before_text",
+        /// After the text.
+        AfterText = "after_text",
     }
 
     /// A kind of attachment.

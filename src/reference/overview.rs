@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::{GENERATED, cell};
-use crate::message::EventKind;
-use crate::plan::{AttachmentMode, ContactMember, Emission, MediaKind, Mode, Plan, Proof, Rule};
+use crate::message::{EventKind, Media};
+use crate::plan::{AttachmentMode, AttachmentParts, ContactMember, Emission, Plan, Proof, Rule};
 
 /// What stands before the table.
 const HEAD: &str = "# Mappings\n\nOne file per provider, with its tests beside it. How one is made: the [tutorial](../docs/tutorial.md); what every key says: the [reference](../docs/reference/mapping.md).\n\n**in**: what contacts send \
@@ -68,7 +68,7 @@ fn row(plan: &Plan) -> Vec<String> {
         if ways.is_empty() { "-".to_string() } else { ways.join(", ") }
     };
     let yes = |holds: bool| if holds { "yes" } else { "-" }.to_string();
-    let media = |kind: MediaKind| both(files, sends.map(|parts| leaves(parts.attachments, kind)));
+    let media = |kind: Media| both(files, sends.map(|parts| leaves(&parts.attachments, kind)));
     let named = |emission: &Emission| {
         let names = [ContactMember::Name, ContactMember::FirstName, ContactMember::LastName];
         emission.contact.iter().any(|(member, _)| names.contains(member))
@@ -76,15 +76,12 @@ fn row(plan: &Plan) -> Vec<String> {
     vec![
         plan.contact_id.as_str().to_string(),
         both(receives(|emission| emission.text.is_some() || emission.as_text.is_some()), sends.map(|_| true)),
-        media(MediaKind::Image),
-        media(MediaKind::Video),
-        media(MediaKind::Audio),
-        media(MediaKind::File),
-        both(
-            receives(|emission| emission.location.is_some()),
-            sends.map(|parts| parts.location == Mode::Native),
-        ),
-        both(false, sends.map(|parts| parts.quick_replies == Mode::Native)),
+        media(Media::Image),
+        media(Media::Video),
+        media(Media::Audio),
+        media(Media::File),
+        both(receives(|emission| emission.location.is_some()), sends.map(|parts| parts.location)),
+        both(false, sends.map(|parts| parts.quick_replies.is_some())),
         yes(emissions.iter().any(|emission| emission.kind == EventKind::MessageStatus)),
         yes(emissions.iter().any(|emission| named(emission))),
         proofs(plan),
@@ -93,8 +90,9 @@ fn row(plan: &Plan) -> Vec<String> {
 }
 
 /// Whether an attachment of that kind leaves as such.
-fn leaves(mode: AttachmentMode, _: MediaKind) -> bool {
-    !matches!(mode, AttachmentMode::AsText | AttachmentMode::Drop)
+fn leaves(parts: &AttachmentParts, kind: Media) -> bool {
+    let listed = parts.media.as_ref().is_none_or(|media| media.iter().any(|(known, _)| *known == kind));
+    listed && !matches!(parts.mode, AttachmentMode::AsText | AttachmentMode::Drop)
 }
 
 /// Everything that a rule and those within it may emit.

@@ -5,7 +5,8 @@
 
 use std::collections::HashSet;
 
-use crate::diagnostic::Span;
+use crate::diagnostic::{Sources, Span};
+use crate::load::Loaded;
 use crate::plan::{CallAction, Plan, Response, Rule};
 use crate::yaml::Node;
 
@@ -22,8 +23,24 @@ pub struct Place {
     pub reached: bool,
 }
 
-/// The places of a mapping, in the order of the file.
-pub fn coverage(plan: &Plan, node: &Node, reached: &HashSet<usize>) -> Vec<Place> {
+/// The places of a mapping file, in its order: those of its own mapping and of its variants, without those that stand in
+/// a file that it extends. What several of them share is reached once one of them reaches it.
+pub fn coverage(mapping: &Loaded, sources: &Sources, reached: &HashSet<usize>) -> Vec<Place> {
+    let mut places: Vec<Place> = Vec::new();
+    for (plan, tree) in &mapping.trees {
+        for place in of_plan(plan, tree, reached) {
+            match places.iter_mut().find(|known| known.what == place.what && known.span == place.span) {
+                Some(known) => known.reached |= place.reached,
+                None if mapping.holds(place.span, sources) => places.push(place),
+                None => {}
+            }
+        }
+    }
+    places.sort_by_key(|place| place.span.range().start);
+    places
+}
+
+fn of_plan(plan: &Plan, node: &Node, reached: &HashSet<usize>) -> Vec<Place> {
     let mut places = Places { reached, found: Vec::new() };
     let calls = Spot { node, path: String::new() }.member("calls");
     for call in &plan.calls {
@@ -50,7 +67,6 @@ pub fn coverage(plan: &Plan, node: &Node, reached: &HashSet<usize>) -> Vec<Place
         places.note("step", step, &at);
         places.classes(&step.exchange.response, &at);
     }
-    places.found.sort_by_key(|place| place.span.range().start);
     places.found
 }
 

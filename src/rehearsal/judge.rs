@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::load::{Library, read_source};
+use crate::load::{Library, Loaded, read_source};
 use crate::pipeline::{NoRoute, find_route};
 use crate::plan::{ConfigField, Plan};
 use crate::spec::{self, FromNode, MappingTests, Raw, TestCase, TestChannel};
@@ -12,20 +12,15 @@ use crate::yaml::{self, Kind, Node, Text};
 const VERDICTS: &[&str] = &["accepted", "ignored", "rejected", "replied"];
 const OUTCOMES: &[&str] = &["sent", "failed", "retry", "throttled", "opt_out"];
 
-/// Reads the tests of a mapping and judges them by its plan, as far as there is one. None if there are errors,
-/// which the library has.
-pub fn read_tests(
-    path: &Path,
-    plan: Option<&Plan>,
-    name: Option<&str>,
-    library: &mut Library,
-) -> Option<MappingTests> {
+/// Reads the tests of a mapping and judges them by its plan and those of its variants, as far as there are. None if
+/// there are errors, which the library has.
+pub fn read_tests(path: &Path, mapping: &Loaded, library: &mut Library) -> Option<MappingTests> {
     let file = read_source(path, &mut library.sources, &mut library.problems)?;
     let mut found = Diagnostics::new();
     let tests = yaml::parse(file, &library.sources, &mut found)
         .and_then(|node| MappingTests::from_node(&node, &mut found));
     if let Some(tests) = &tests {
-        Judge { plan, out: &mut found }.file(tests, name);
+        Judge { mapping, plan: mapping.plan.as_deref(), out: &mut found }.file(tests);
     }
     let sound = !found.has_errors();
     library.problems.extend(found);
@@ -33,13 +28,15 @@ pub fn read_tests(
 }
 
 struct Judge<'a> {
+    mapping: &'a Loaded,
+    /// What the test that is judged is about.
     plan: Option<&'a Plan>,
     out: &'a mut Diagnostics,
 }
 
 impl Judge<'_> {
-    fn file(&mut self, tests: &MappingTests, name: Option<&str>) {
-        if let Some(name) = name
+    fn file(&mut self, tests: &MappingTests) {
+        if let Some(name) = self.mapping.name.as_deref()
             && tests.mapping.value != name
             && !tests.shape.is_unread("mapping")
         {
@@ -48,10 +45,7 @@ impl Judge<'_> {
             let problem = problem.label("another mapping");
             self.out.push(problem.fix(tests.mapping.span, name, format!("write `{name}`")));
         }
-        for channel in tests.channel.iter().chain(tests.tests.iter().filter_map(|case| case.channel.as_ref()))
-        {
-            self.channel(channel);
-        }
+        tests.channel.iter().for_each(|channel| self.channel(channel));
         let mut names: Vec<&Text> = Vec::new();
         for case in &tests.tests {
             if let Some(first) = names.iter().find(|name| name.value == case.name.value) {
@@ -63,8 +57,27 @@ impl Judge<'_> {
             if !case.shape.is_unread("name") {
                 names.push(&case.name);
             }
+            let variant = case.mapping.as_ref();
+            variant.iter().for_each(|name| self.variant(name));
+            self.plan = self.mapping.plan_of(variant.map(|name| name.value.as_str())).map(|plan| &**plan);
+            case.channel.iter().for_each(|channel| self.channel(channel));
             self.case(case);
         }
+    }
+
+    /// A test is about the file's mapping or one of its variants.
+    fn variant(&mut self, name: &Text) {
+        let names = || self.mapping.names();
+        if names().any(|known| name.value == known) {
+            return;
+        }
+        let message = format!("the file makes no mapping `{}`", name.value);
+        let problem = Diagnostic::new(Code::UnknownMapping, name.span, message).label("unknown mapping");
+        let problem = problem.did_you_mean(&name.value, names());
+        self.out.push(match problem.fix {
+            Some(_) => problem,
+            None => problem.help(format!("it makes {}", quoted(names()))),
+        });
     }
 
     /// The values of a channel against what the mapping declares.

@@ -13,6 +13,7 @@ use super::stage::{NOW, Stage};
 use crate::call::{Scripted, ScriptedAnswer};
 use crate::diagnostic::Span;
 use crate::expression::{Env, Map, Scope, Value};
+use crate::load::Loaded;
 use crate::message::Outbound;
 use crate::pipeline::{Incoming, find_route, sign};
 use crate::plan::Plan;
@@ -43,9 +44,13 @@ impl CaseResult {
     }
 }
 
-/// Runs all tests of a mapping.
-pub fn run(plan: &Plan, tests: &MappingTests) -> Vec<CaseResult> {
-    tests.tests.iter().map(|case| run_case(plan, tests.channel.as_ref(), case)).collect()
+/// Runs all tests of a mapping and its variants, but for those whose plan has errors.
+pub fn run(mapping: &Loaded, tests: &MappingTests) -> Vec<CaseResult> {
+    let run = |case: &TestCase| {
+        let plan = mapping.plan_of(case.mapping.as_ref().map(|name| name.value.as_str()))?;
+        Some(run_case(plan, tests.channel.as_ref(), case))
+    };
+    tests.tests.iter().filter_map(run).collect()
 }
 
 fn run_case(plan: &Plan, channel: Option<&TestChannel>, case: &TestCase) -> CaseResult {

@@ -4,7 +4,7 @@ use super::life::{Errands, Lifecycle, Poll};
 use super::read::{Count, Docs, Duration, Flag, Map, Rate, Raw, choice, record};
 use crate::plan::{
     Algorithm, AttachmentMode, Carrier, ConfigType, ContactIdKind, Decode, Emit, Encoding, Meaning,
-    MediaKind, Mode, Overflow, Unit,
+    MediaKind, Mode, Order, Overflow, Unit,
 };
 use crate::yaml::Text;
 
@@ -15,6 +15,10 @@ record! {
         patchcord: Count,
         /// The mapping's name; the file is called `NAME.yaml`.
         name: Text,
+        /// The mapping that this one is made of: maps are merged with its maps, `~` removes a member; lists, values with operators and `auth` stand for themselves.
+        extends: Option<Text>,
+        /// More mappings that are made of this one, by name: what each says differently.
+        variants: Map<Raw>,
         /// What people call it.
         title: Option<Text>,
         /// The provider's documentation that it was written from: one URL or several.
@@ -25,6 +29,8 @@ record! {
         config: Map<ConfigItem>,
         /// What the installation supplies for all channels: the secrets of the gateway itself.
         deployment: Map<ConfigItem>,
+        /// Constants, by name: visible everywhere, for those that extend this mapping to set differently.
+        set: Map<Raw>,
         /// Defaults for every request.
         http: Option<Http>,
         /// Look-up tables, by name: `key: value`, where a key may be `a|b`, `10..12`, `21..` or `$default`.
@@ -320,8 +326,32 @@ record! {
     "`attachments`" AttachmentPlan {
         /// How they travel.
         mode: AttachmentMode,
+        /// Where their parts stand; `before_text` unless given.
+        order: Option<Order>,
+        /// The kinds that the provider takes; all unless given. An attachment of another kind or type becomes a line of text.
+        media: Option<MediaPlan>,
         /// When the text travels as a caption of the only attachment.
         caption: Option<CaptionPlan>,
+        /// Whether the text becomes the caption of the first attachment that takes it, if there are several.
+        absorb: Option<Flag>,
+    }
+
+    /// The kinds of attachments that the provider takes.
+    "`media`" MediaPlan {
+        /// Pictures.
+        image: Option<MediaTypes>,
+        /// Films.
+        video: Option<MediaTypes>,
+        /// Sound.
+        audio: Option<MediaTypes>,
+        /// Anything else.
+        file: Option<MediaTypes>,
+    }
+
+    /// The types of one kind of attachment that the provider takes.
+    "a kind of `media`" MediaTypes {
+        /// MIME types, `image/png` or `image/*`; all unless given.
+        types: Option<Vec<Text>>,
     }
 
     /// When a text travels as a caption.
@@ -344,10 +374,12 @@ record! {
     "`quick_replies`" QuickReplyPlan {
         /// How they travel.
         mode: Mode,
-        /// Which part carries them; the last unless given.
+        /// Which text carries them; the last unless given.
         on: Option<Carrier>,
         /// The most that there may be; if there are more, all become text.
         max: Option<Count>,
+        /// The longest title, in the unit of `text`; if one is longer, all become text, for a title that is cut is another answer.
+        title_max: Option<Count>,
     }
 
     /// One request, or one per part.
@@ -545,6 +577,7 @@ choice! {
     "a unit" Unit;
     "an overflow" Overflow;
     "a mode" AttachmentMode;
+    "an order" Order;
     "a kind of attachment" MediaKind;
     "a mode" Mode;
     "a part" Carrier;

@@ -8,6 +8,7 @@
 mod installation;
 mod life;
 mod mapping;
+mod overlay;
 mod read;
 mod schema;
 mod test;
@@ -15,6 +16,7 @@ mod test;
 pub use installation::{Channel, Installation, Network, Platform, Server};
 pub use life::{Errands, Lifecycle, Poll};
 pub use mapping::*;
+pub use overlay::with_overlays;
 pub(crate) use read::unknown_keys;
 pub use read::{Count, Docs, Duration, Flag, FromNode, Map, Rate, Raw, Shape};
 pub use schema::{FileKind, schema};

@@ -36,6 +36,8 @@ record! {
     "a test" TestCase {
         /// What it shows.
         name: Text,
+        /// The variant that it is about; the file's own mapping unless given.
+        mapping: Option<Text>,
         /// Differences from the file's `channel`.
         channel: Option<TestChannel>,
         /// What the store holds: `contact` and `channel` with what is remembered by name, and `sent`, a list of

@@ -44,7 +44,8 @@ fn the_reference_and_the_overview_of_the_mappings_are_fresh() {
 fn schemas_accept_every_shipped_file() {
     let (mapping, test, installation) = (schema("mapping"), schema("test"), schema("patchcord"));
     let mut all = files(&root().join("mappings"), ".yaml");
-    all.extend(files(&root().join("tests/fixtures/mappings"), ".yaml"));
+    let fixtures = files(&root().join("tests/fixtures/mappings"), ".yaml").into_iter();
+    all.extend(fixtures.filter(|path| !path.parent().unwrap().ends_with("tables")));
     all.push(root().join("src/sandbox/stand_in.yaml"));
     all.push(root().join("src/sandbox/stand_in.test.yaml"));
     all.extend(
@@ -80,6 +81,20 @@ fn schemas_refuse_what_the_program_refuses() {
         ("", "limits", json!({"rate": "fast"})),
     ] {
         let mut bad = good.clone();
+        bad.pointer_mut(pointer).unwrap()[member] = value;
+        assert!(!problems(&mapping, &bad).is_empty(), "{pointer}/{member} is accepted");
+    }
+    let derived = json!({"name": "x", "extends": "y", "send": {"plan": {"text": {"unit": "bytes"}}}, "retry": null,
+        "variants": {"z": {"set": {"a": null}, "config": {"b": null}, "http": {"base": null}}, "w": null}});
+    assert_eq!(problems(&mapping, &derived), Vec::<String>::new());
+    for (pointer, member, value) in [
+        ("", "nmae", json!("x")),
+        ("/send/plan/text", "unit", json!("inches")),
+        ("/variants/z", "name", json!("x")),
+        ("/variants/z/http", "bas", json!("x")),
+        ("/send", "steps", json!([{"request": {}}])),
+    ] {
+        let mut bad = derived.clone();
         bad.pointer_mut(pointer).unwrap()[member] = value;
         assert!(!problems(&mapping, &bad).is_empty(), "{pointer}/{member} is accepted");
     }

@@ -2,7 +2,6 @@
 //! platform would refuse ever leaves. The mutations are seeded, so a failure can be repeated.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -51,12 +50,10 @@ struct Subject {
 fn subjects() -> Vec<Subject> {
     let paths = [root().join("mappings"), root().join("src/sandbox")];
     let mut library = Library::read(&paths).unwrap();
-    let mappings: Vec<_> =
-        library.mappings.iter().map(|loaded| (loaded.path.clone(), loaded.plan.clone())).collect();
-    let subjects = mappings.into_iter().map(|(path, plan)| {
-        let plan = plan.unwrap();
-        let tests = patchcord::load::test_file_of(Path::new(&path));
-        let tests = read_tests(&tests, Some(&plan), Some(&plan.name), &mut library).unwrap();
+    let subjects = library.mappings.clone().into_iter().map(|mapping| {
+        let tests = patchcord::load::test_file_of(&mapping.path);
+        let tests = read_tests(&tests, &mapping, &mut library).unwrap();
+        let plan = mapping.plan.unwrap();
         Subject { name: plan.name.to_string(), plan, tests }
     });
     subjects.collect()

@@ -54,6 +54,23 @@ pub(super) const HELPERS: &[Helper] = &[
         },
     ),
     Helper::total(
+        "describe kind detail ..",
+        (1, MANY),
+        "What the platform has no kind for, as a text that a person understands: the kind in brackets, then \
+         whatever is known of it; lists are taken apart, what is empty is skipped. Kinds are plain words: photo, video, \
+         voice message, document, sticker, contact, reaction, poll, edited, deleted, unsupported.",
+        "{{describe 'contact' 'Ada' null it.list}}",
+        "\"[contact] Ada x y z\"",
+        |a| {
+            let kind = a.text(0).filter(|kind| !kind.is_empty());
+            let details = a.flat(1);
+            let details = details.iter().filter(|value| !value.is_empty()).map(Value::to_text);
+            let parts: Vec<_> =
+                kind.map(|kind| SmolStr::from(format!("[{kind}]"))).into_iter().chain(details).collect();
+            Some(Value::from(parts.join(" ")))
+        },
+    ),
+    Helper::total(
         "split text separator",
         (2, 2),
         "The pieces of a text between separators.",

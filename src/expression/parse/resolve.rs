@@ -34,6 +34,10 @@ impl Parser<'_> {
             }
             return path(Root::Local(slot));
         }
+        if let Some(constant) = self.names.constant(head) {
+            let value = steps.iter().fold(constant, |node, step| node.get(step));
+            return Ok(Expr::Constant(value.clone()));
+        }
         match scope_of(head) {
             Some(scope) if self.names.sees(scope) => {
                 self.check_member(scope, steps, &head_range)?;
@@ -216,7 +220,7 @@ pub(super) fn build(
     let literals: Vec<Option<&Value>> = positional
         .iter()
         .map(|(_, expr)| match expr {
-            Expr::Literal(value) => Some(value),
+            Expr::Literal(value) | Expr::Constant(value) => Some(value),
             _ => None,
         })
         .collect();
