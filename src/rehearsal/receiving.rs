@@ -203,11 +203,12 @@ fn result(reply: &Reply, verdict: Verdict, reason: Option<&str>, consequences: C
         ("verdict", Value::text(verdict.as_str())),
         ("reason", reason.map_or(Value::Null, Value::text)),
         ("events", Value::list(events)),
-        ("polls", Value::list(polls)),
         ("platform_requests", Value::list(requests)),
         ("calls", Value::list(calls)),
     ];
-    Value::map(members.into_iter().chain(remembered.map(|changes| ("remembered", changes))))
+    // A member that most mappings have no use for is there only where it says something.
+    let polls = (!polls.is_empty()).then(|| ("polls", Value::list(polls)));
+    Value::map(members.into_iter().chain(remembered.map(|changes| ("remembered", changes))).chain(polls))
 }
 
 /// A request as `dry-run --receive` describes it, and whether it is for a shared route.

@@ -316,7 +316,6 @@ fn check(expect: &spec::Expect, outcome: &Value) -> Vec<Difference> {
     for (name, raw) in [
         ("verdict", &expect.verdict),
         ("events", &expect.events),
-        ("polls", &expect.polls),
         ("value", &expect.value),
         ("cursor", &expect.cursor),
         ("requests", &expect.requests),
@@ -330,6 +329,10 @@ fn check(expect: &spec::Expect, outcome: &Value) -> Vec<Difference> {
         if let Some(raw) = raw {
             compare(name, &raw.0.to_value(), outcome.get(name), exact, &mut differences);
         }
+    }
+    if let Some(raw) = &expect.polls {
+        let polls = outcome.get("polls").as_list().unwrap_or_default();
+        compare("polls", &raw.0.to_value(), &Value::list(polls.to_vec()), exact, &mut differences);
     }
     if let Some(raw) = &expect.reply {
         compare("reply", &raw.0.to_value(), &reply_with_json(outcome.get("reply")), false, &mut differences);
