@@ -75,6 +75,7 @@ impl ToPlatform {
                 Err(outcome) => return outcome,
             },
         };
+        self.name(channel, &mut event, remember).await;
         // Now, since from now on the URLs are good.
         if let Err(error) = self.media.link(channel, &mut event).await {
             return retry("store", &error.to_string(), None);

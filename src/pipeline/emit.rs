@@ -6,7 +6,7 @@ use std::time::Duration;
 use smol_str::SmolStr;
 
 use super::answer::{Reply, answer};
-use super::receive::{Routed, Terms};
+use super::receive::{Poked, Routed, Terms};
 use super::remember::remember;
 use crate::expression::{Env, Failure, Later, Scope, Template, Turn, Value};
 use crate::memory::Remember;
@@ -21,6 +21,8 @@ use crate::world::Millis;
 pub(super) struct Emitter {
     /// The events so far.
     pub(super) events: Vec<Routed>,
+    /// The polls that are asked for.
+    pub(super) polls: Vec<Poked>,
     /// What is remembered without an event.
     pub(super) remember: Vec<Remember>,
     /// Why something was left out on purpose.
@@ -131,6 +133,10 @@ impl Emitter {
                 self.ack = Some(answer(ack, env)?);
             }
         }
+        if let Some(poke) = &rule.poll {
+            let with = poke.with.eval(env)?;
+            self.polls.push(Poked { channel: self.channel.clone(), poll: poke.poll.clone(), with });
+        }
         if let Some(memos) = &rule.remember {
             let changes = self.changes(memos, env)?;
             match self.events.last_mut().filter(|_| emitted) {
@@ -138,7 +144,7 @@ impl Emitter {
                 None => self.remember.extend(changes),
             }
         }
-        let took = rule.emit.is_some();
+        let took = rule.emit.is_some() || rule.poll.is_some();
         for inner in &rule.rules {
             if self.rule(inner, env)? || self.reply.is_some() {
                 return Ok(true);

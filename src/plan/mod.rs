@@ -7,6 +7,7 @@ mod call;
 mod channel;
 mod decoding;
 mod fetch;
+mod life;
 mod memory;
 mod network;
 mod parts;
@@ -27,6 +28,7 @@ pub use call::*;
 pub use channel::*;
 pub use decoding::*;
 pub use fetch::*;
+pub use life::*;
 pub use memory::*;
 pub use network::Network;
 pub use parts::*;
@@ -63,6 +65,8 @@ pub struct Plan {
     pub fetch: Fetch,
     /// The branches of its operators that are written, for the coverage of tests.
     pub branches: Vec<Branch>,
+    /// What the gateway does of its own accord.
+    pub life: Life,
     /// How fast.
     pub limits: Limits,
     /// What happens when a request fails for now.

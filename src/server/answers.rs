@@ -16,14 +16,24 @@ const RETRY_AFTER: &str = "2";
 
 /// To `POST /message`.
 pub(super) fn message(answer: MessageAnswer) -> Response {
+    platform(answer.map(|mid| Value::map([("mId", Value::from(mid))])))
+}
+
+/// To `POST /actions/{name}`.
+pub(super) fn action(answer: Result<(), Refused>) -> Response {
+    platform(answer.map(|()| Value::map([("ok", Value::Bool(true))])))
+}
+
+fn platform(answer: Result<Value, Refused>) -> Response {
     match answer {
-        Ok(mid) => json(200, &Value::map([("mId", Value::from(mid))])),
+        Ok(body) => json(200, &body),
         Err(refused) => {
             let status = match refused {
-                Refused::NoChannel(_) => 404,
+                Refused::NoChannel(_) | Refused::NoAction(_) => 404,
                 Refused::Token => 401,
                 Refused::Message(_) => 400,
-                Refused::Store(StoreError::Busy) => 429,
+                Refused::Store(StoreError::Busy) | Refused::Busy => 429,
+                Refused::Provider(_) => 502,
                 Refused::Store(_) => 503,
             };
             error(status, &refused.to_string())

@@ -29,6 +29,7 @@ pub(super) fn router(gateway: Arc<Gateway>, limits: ServerSettings) -> Router {
         .route("/message/message", post(message))
         .route("/channels/{channel}/message", post(channel_message))
         .route("/channels/{channel}/message/message", post(channel_message))
+        .route("/channels/{channel}/actions/{action}", post(action))
         .route("/channels/{channel}", any(channel_root))
         .route("/channels/{channel}/", any(channel_root))
         .route("/channels/{channel}/{*route}", any(channel_webhook))
@@ -53,13 +54,31 @@ async fn channel_message(State(app): State<App>, Path(channel): Path<String>, re
 }
 
 async fn accept(app: &App, channel: Option<&str>, request: Request) -> Response {
-    let authorization =
-        request.headers().get("authorization").and_then(|value| value.to_str().ok()).map(String::from);
+    let authorization = authorization(&request);
     let body = match read_body(request.into_body(), app.limits).await {
         Ok(body) => body,
         Err(refused) => return answers::refused(&refused),
     };
     answers::message(app.gateway.accept_message(channel, authorization.as_deref(), body).await)
+}
+
+async fn action(
+    State(app): State<App>,
+    Path((channel, action)): Path<(String, String)>,
+    request: Request,
+) -> Response {
+    let authorization = authorization(&request);
+    match read_body(request.into_body(), app.limits).await {
+        Ok(body) => {
+            let answer = app.gateway.act(&channel, &action, authorization.as_deref(), body).await;
+            answers::action(answer)
+        }
+        Err(refused) => answers::refused(&refused),
+    }
+}
+
+fn authorization(request: &Request) -> Option<String> {
+    request.headers().get("authorization").and_then(|value| value.to_str().ok()).map(String::from)
 }
 
 async fn channel_root(app: State<App>, Path(channel): Path<String>, request: Request) -> Response {

@@ -7,6 +7,7 @@
 
 mod fetch;
 mod installation;
+mod life;
 mod mapping;
 mod overlay;
 mod read;
@@ -16,10 +17,13 @@ mod test;
 
 pub use fetch::{Fetch, FetchAuth};
 pub use installation::{Channel, ChannelLimits, Installation, Media, Network, Platform, Server};
+pub use life::{Errands, Lifecycle, Poll};
 pub use mapping::*;
 pub use overlay::with_overlays;
 pub(crate) use read::unknown_keys;
 pub use read::{Count, Docs, Duration, Flag, FromNode, Map, Rate, Raw, Shape, Size};
 pub use request::{Auth, AuthChoice, BodySpec, FileSpec, OAuth1, PartSpec, Request, SigV4, Sign};
 pub use schema::{FileKind, schema};
-pub use test::{Answer as ScriptedAnswer, Expect, MappingTests, Receive, SendCase, TestCase, TestChannel};
+pub use test::{
+    Answer as ScriptedAnswer, Expect, MappingTests, Receive, RunCase, SendCase, TestCase, TestChannel,
+};

@@ -1,5 +1,6 @@
 //! What the tests share.
 
+mod api;
 mod files;
 mod folder;
 mod gateway;
@@ -10,6 +11,7 @@ mod stand_in;
 mod town;
 mod wait;
 
+pub use api::{Api, Asked};
 pub use files::{BIG, FILES_TOKEN, Files, SMALL};
 pub use folder::Folder;
 pub use gateway::Gateway;
