@@ -13,7 +13,7 @@ use crate::expression::Value;
 use crate::load::Library;
 use crate::plan::Plan;
 use crate::rehearsal::{
-    Kept, NOW, Stage, answers_of, message_of, parts, receive, request_of, send, send_live,
+    Kept, NOW, Stage, answers_of, downloads, message_of, parts, receive, request_of, send, send_live,
 };
 
 /// Arguments of `dry-run`.
@@ -124,17 +124,29 @@ fn receiving(args: &Args, stage: &Stage<'_>, path: &Path) -> Result<Verdict, Tro
     for (index, given) in requests.iter().enumerate() {
         let (shared, request) = request_of(stage, given).map_err(Trouble)?;
         let rehearsed = receive(stage, shared, &request, &provider, &mut kept);
+        let mut json = rehearsed.json.as_map().cloned().unwrap_or_default();
+        if args.provider.is_some() {
+            json.insert("downloads", downloads(stage, rehearsed.json.get("events"), &provider));
+        }
+        let json = Value::Map(json.into());
         if args.format == Format::Text {
             print(&format!("== request {}: {} {}", index + 1, request.method, request.url));
             for (name, value) in &rehearsed.trace.0 {
                 print(&format!("-- {name}\n{}", pretty(value)));
             }
-            print(&sections(
-                &rehearsed.json,
-                &["verdict", "reason", "events", "platform_requests", "calls", "remembered", "reply"],
-            ));
+            let shown = [
+                "verdict",
+                "reason",
+                "events",
+                "platform_requests",
+                "calls",
+                "remembered",
+                "downloads",
+                "reply",
+            ];
+            print(&sections(&json, &shown));
         }
-        results.push(rehearsed.json);
+        results.push(json);
     }
     if args.format == Format::Json {
         print(&pretty(&Value::map([("results", Value::list(results))])));

@@ -127,7 +127,7 @@ impl Compiler<'_> {
     }
 
     /// The steps of a chain; each sees the values of those before it. `visible` is what all of them leave.
-    fn chain(
+    pub(super) fn chain(
         &mut self,
         http: Option<&spec::Http>,
         steps: &[spec::CallStep],
@@ -163,7 +163,7 @@ impl Compiler<'_> {
                 (None, Some(Raw(node))) => CallAction::Compute(self.value(node, &names)),
                 _ => {
                     if !["request", "compute"].iter().any(|key| step.shape.is_unread(key)) {
-                        let message = "a step of a call is exactly one of `request` and `compute`";
+                        let message = "a step is exactly one of `request` and `compute`";
                         let span = step.shape.key("", step.span.at_start());
                         self.out.push(Diagnostic::new(Code::InvalidValue, span, message));
                     }

@@ -5,7 +5,9 @@
 
 mod call;
 mod condition;
+mod fetch;
 mod lets;
+mod life;
 mod parts;
 mod remember;
 mod request;
@@ -27,6 +29,7 @@ use crate::spec::{self, FromNode, Map};
 use crate::yaml::{Node, Text};
 
 use call::Calls;
+use life::Polls;
 
 /// The newest version of the mapping format.
 const VERSION: u64 = 1;
@@ -55,6 +58,8 @@ struct Compiler<'o> {
     deployment: Option<Vec<Declared>>,
     /// None: they could not be read, so no call can be called unknown.
     calls: Option<Calls>,
+    /// None: they could not be read, so no poll can be called unknown.
+    polls: Option<Polls>,
     address: bool,
     memory: Remembered,
     /// None: they could not be read, so no name can be called unknown.
@@ -110,9 +115,11 @@ impl<'o> Compiler<'o> {
         }
         let memory = remember::names_of(node);
         let calls = Calls::of(spec, node, &mut named);
+        let polls = Polls::of(spec, &mut named);
         Self {
             out,
             calls: (!spec.shape.is_unread("calls")).then_some(calls),
+            polls: (!spec.shape.is_unread("poll")).then_some(polls),
             tables: (!spec.shape.is_unread("tables")).then_some(tables),
             config,
             deployment,
@@ -141,6 +148,8 @@ impl<'o> Compiler<'o> {
         let calls = self.calls(spec);
         let webhooks = self.webhooks(spec);
         let send = spec.send.as_ref().and_then(|send| self.send(spec, send));
+        let fetch = self.fetch(spec);
+        let life = self.life(spec);
         Plan {
             name: spec.name.value.clone(),
             title: spec
@@ -155,6 +164,8 @@ impl<'o> Compiler<'o> {
             reads_store: self.memory.read.is_read(),
             webhooks,
             send,
+            fetch,
+            life,
             branches: std::mem::take(&mut self.branches),
             limits: mapping_limits(spec.limits.as_ref()),
             retry: retry(spec.retry.as_ref(), Retry::default()),

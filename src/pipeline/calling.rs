@@ -391,7 +391,7 @@ impl<'p, 'w> Calling<'p, 'w> {
     }
 
     /// Forgets the cached ones among these answers; whether there were any.
-    fn forget(&mut self, used: &[String]) -> bool {
+    pub(super) fn forget(&mut self, used: &[String]) -> bool {
         let mut any = false;
         for key in used {
             if let Some((_, place)) = self.cached.remove(key) {
