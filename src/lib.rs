@@ -28,6 +28,8 @@ pub mod platform;
 
 pub mod call;
 
+pub mod media;
+
 pub mod rehearsal;
 
 pub mod reference;

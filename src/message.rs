@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
+use crate::expression::Value;
 use crate::world::Millis;
 
 /// A person at the provider's side, as far as the provider tells.
@@ -95,6 +96,24 @@ impl Media {
     }
 }
 
+/// Where a file is that the platform can't fetch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Source {
+    /// At a URL, which wants credentials.
+    Url {
+        /// The URL.
+        url: String,
+    },
+    /// At the URL that a call of the mapping gives; it is made whenever the file is fetched.
+    Call {
+        /// The call's name.
+        call: SmolStr,
+        /// What it is given.
+        arguments: Value,
+    },
+}
+
 /// A thing that is fetched from a URL.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -104,6 +123,9 @@ pub struct Attachment {
     pub media: Media,
     /// Where it is fetched from.
     pub url: String,
+    /// Where it is fetched from if the one who fetches it can't do so: the gateway does then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
     /// MIME type.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mime: Option<String>,

@@ -6,6 +6,7 @@
 mod body;
 mod cache;
 mod decode;
+mod download;
 mod duration;
 mod guard;
 mod oauth1;
@@ -22,10 +23,12 @@ mod url;
 
 pub use body::{File, Part, PartContent, Payload, Shown};
 pub use cache::{Cached, CallCache, Claim, Lookup};
+pub use download::{Download, Opening, Pieces};
 pub use duration::millis_of;
 pub use guard::NetworkPolicy;
 pub use request::{Outgoing, build};
 pub use response::{Meaning, Response, interpret, retry_after};
+pub(crate) use scripted::glob;
 pub use scripted::{Scripted, ScriptedAnswer};
 pub use transport::{Answer, HttpTransport, Transport, TransportError, send};
 pub use upload::longest;

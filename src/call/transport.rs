@@ -9,6 +9,7 @@ use futures_util::StreamExt as _;
 use smol_str::SmolStr;
 
 use super::body::Payload;
+use super::download::{Opening, at_once};
 use super::guard::{FORBIDDEN, GuardedResolver, NetworkPolicy};
 use super::request::Outgoing;
 use super::response::Response;
@@ -70,6 +71,11 @@ pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<Response, TransportErro
 pub trait Transport: Send + Sync {
     /// Sends a request to one of its URLs.
     fn exchange<'a>(&'a self, request: &'a Outgoing, url: &'a str) -> Answer<'a>;
+
+    /// Sends a request to one of its URLs, for a response that is read as it comes.
+    fn open<'a>(&'a self, request: &'a Outgoing, url: &'a str) -> Opening<'a> {
+        at_once(self, request, url)
+    }
 }
 
 /// Sends a request to its URLs in turn, until one answers with something other than a server error. After a time-out
@@ -112,7 +118,12 @@ impl HttpTransport {
         Ok(Self { client, policy })
     }
 
-    async fn run(&self, request: &Outgoing, url: &str) -> Result<Response, TransportError> {
+    /// A request to one of its URLs, if that may be reached.
+    pub(super) fn request(
+        &self,
+        request: &Outgoing,
+        url: &str,
+    ) -> Result<reqwest::RequestBuilder, TransportError> {
         let url: reqwest::Url = url.parse().map_err(|error| TransportError::Connect(format!("{error}")))?;
         self.policy.check(&url)?;
         let method = reqwest::Method::from_bytes(request.method.as_bytes())
@@ -121,6 +132,11 @@ impl HttpTransport {
         for (name, value) in &request.headers {
             builder = builder.header(name.as_str(), value);
         }
+        Ok(builder)
+    }
+
+    async fn run(&self, request: &Outgoing, url: &str) -> Result<Response, TransportError> {
+        let builder = self.request(request, url)?;
         let response = match request.body.bytes() {
             Some(body) => {
                 let empty = matches!(request.body, Payload::Nothing);
@@ -170,6 +186,10 @@ impl HttpTransport {
 impl Transport for HttpTransport {
     fn exchange<'a>(&'a self, request: &'a Outgoing, url: &'a str) -> Answer<'a> {
         Box::pin(self.run(request, url))
+    }
+
+    fn open<'a>(&'a self, request: &'a Outgoing, url: &'a str) -> Opening<'a> {
+        Box::pin(self.download(request, url))
     }
 }
 

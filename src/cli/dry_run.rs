@@ -13,7 +13,7 @@ use crate::expression::Value;
 use crate::load::Library;
 use crate::plan::Plan;
 use crate::rehearsal::{
-    Kept, NOW, Stage, answers_of, message_of, parts, receive, request_of, send, send_live,
+    Kept, NOW, Stage, answers_of, downloads, message_of, parts, receive, request_of, send, send_live,
 };
 
 /// Arguments of `dry-run`.
@@ -129,10 +129,11 @@ fn receiving(args: &Args, stage: &Stage<'_>, path: &Path) -> Result<Verdict, Tro
             for (name, value) in &rehearsed.trace.0 {
                 print(&format!("-- {name}\n{}", pretty(value)));
             }
-            print(&sections(
-                &rehearsed.json,
-                &["verdict", "reason", "events", "platform_requests", "calls", "remembered", "reply"],
-            ));
+            let mut shown = rehearsed.json.as_map().cloned().unwrap_or_default();
+            shown.insert("downloads", downloads(stage, rehearsed.json.get("events"), &provider));
+            let names = ["verdict", "reason", "events", "platform_requests", "calls", "downloads"];
+            let json = Value::Map(shown.into());
+            print(&sections(&json, &[&names[..], &["remembered", "reply"]].concat()));
         }
         results.push(rehearsed.json);
     }

@@ -3,8 +3,10 @@
 //! Standard output is data, standard error is for people. Exit codes: 0 good, 1 findings, 2 usage or
 //! environment.
 
+mod channels;
 mod check;
 mod docs;
+mod doctor;
 mod dry_run;
 mod logs;
 mod sandbox;
@@ -37,6 +39,10 @@ enum Command {
     Test(test::Args),
     /// Take one webhook or one message through the real pipeline, offline
     DryRun(dry_run::Args),
+    /// Show channels, connect them to their providers, and find out whether their credentials are good
+    Channels(channels::Args),
+    /// Find out whether an installation can work where it is
+    Doctor(doctor::Args),
     /// Run one of the sandbox's stand-ins as a process of its own
     StandIn(stand_in::Args),
     /// Print a JSON Schema, or write all of them into a folder
@@ -98,6 +104,8 @@ fn run(command: Command) -> Result<Verdict, Trouble> {
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),
         Command::DryRun(args) => dry_run::run(&args),
+        Command::Channels(args) => channels::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::StandIn(args) => stand_in::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Docs(args) => docs::run(&args),

@@ -13,7 +13,7 @@ use crate::compile;
 use crate::diagnostic::{Diagnostics, Sources, text};
 use crate::expression::{Map, Value};
 use crate::gateway::Gateway;
-use crate::load::{ChannelSettings, ServerSettings, Settings};
+use crate::load::{ChannelSettings, MediaSettings, ServerSettings, Settings};
 use crate::message::Status;
 use crate::plan::{Channel, ChannelFacts, ContactIdKind, Limits, Plan, Retry};
 use crate::platform::{PlatformChannel, Token};
@@ -271,6 +271,7 @@ fn settings(
         store: format!("sqlite:{database}"),
         network: NetworkPolicy { allow_private: true },
         server: ServerSettings::default(),
+        media: MediaSettings::default(),
         keep: Duration::from_secs(24 * 3600),
         channels: vec![channel],
     })

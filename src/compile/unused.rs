@@ -32,6 +32,9 @@ impl Compiler<'_> {
             let problem = Diagnostic::new(Code::UnusedName, name.span, message).label("never read");
             let help = match *what {
                 "call" => format!("use it with `{{$call: {}, ..}}`, or remove it", name.value),
+                "poll" => {
+                    format!("add `every:`, ask for it with `poll: {}` in a rule, or remove it", name.value)
+                }
                 "table" => format!("read it with `{{$table: {}, key: ..}}`, or remove it", name.value),
                 "config item" => format!("read it as `{{{{config.{}}}}}`, or remove it", name.value),
                 "deployment item" => format!("read it as `{{{{deployment.{}}}}}`, or remove it", name.value),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
+use super::lazy::Later;
 use super::scope::{Env, Failure};
 use super::template::Template;
 use super::value::Value;
@@ -57,6 +58,8 @@ pub struct Answers {
     pub deferred: bool,
     /// A call that failed for good is null.
     pub forgiving: bool,
+    /// The calls that are made when a file is fetched.
+    pub later: Vec<Later>,
 }
 
 impl Call {

@@ -71,6 +71,8 @@ scopes! {
     Out "out" Some(&["method", "url", "path", "query", "body"]);
     /// What a call is given.
     Arg "arg" None;
+    /// Where the last page of a poll left off.
+    Cursor "cursor" None;
     /// What the mapping remembers about the contact and the channel.
     Store "store" Some(&["contact", "channel"]);
 }

@@ -56,6 +56,8 @@ pub enum Template {
     Keep(Box<Template>),
     /// What one of the mapping's calls answers.
     Call(Box<Call>),
+    /// A call that is made when a file is fetched.
+    Later(Box<Call>),
 }
 
 /// The name of a member.
@@ -229,6 +231,7 @@ impl Template {
             Self::Render(render) => render.eval(env),
             Self::Keep(inner) => inner.eval(env),
             Self::Call(call) => call.eval(env),
+            Self::Later(call) => call.postpone(env),
         }
     }
 

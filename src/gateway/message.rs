@@ -27,6 +27,15 @@ pub enum Refused {
     /// It can't be sent, ever.
     #[error("{0}")]
     Message(String),
+    /// The mapping has no such action.
+    #[error("{0}")]
+    NoAction(String),
+    /// Too much of it is under way.
+    #[error("too many actions are under way")]
+    Busy,
+    /// The provider did not do what was asked.
+    #[error("{0}")]
+    Provider(String),
     /// It can't be stored now.
     #[error("the gateway can't store messages now: {0}")]
     Store(#[from] StoreError),
@@ -41,25 +50,11 @@ impl Gateway {
         body: Bytes,
     ) -> MessageAnswer {
         let channel = match channel {
-            Some(name) => {
-                let channel = self.channels.get(name).ok_or_else(|| Refused::NoChannel(name.into()))?;
-                if !channel.token.is_carried_by(authorization) {
-                    return Err(Refused::Token);
-                }
-                channel
-            }
+            Some(name) => self.channel(name, authorization)?,
             None => self.by_token(authorization, &body).ok_or(Refused::Token)?,
         };
         let mut message = read_message(&body).map_err(|refusal| Refused::Message(refusal.0))?;
-        if is_alias(&message.contact_id) {
-            let name = channel.channel.name.clone();
-            let original = self.store.original(name, SmolStr::new(&message.contact_id)).await?;
-            message.contact_id = original
-                .ok_or_else(|| {
-                    Refused::Message(format!("the contact `{}` has never written", message.contact_id))
-                })?
-                .into();
-        }
+        message.contact_id = self.contact(channel, message.contact_id).await?;
         message.id = self.world.new_id();
         // What can never be sent is refused now, while an agent sees it.
         let memory = recall(&*self.store, channel, &message.contact_id, self.world.now()).await?;
@@ -78,6 +73,27 @@ impl Gateway {
             Acceptance { at: self.world.now(), deliveries: vec![delivery], ..Acceptance::default() };
         self.store.accept(acceptance).await?;
         Ok(message.id)
+    }
+
+    /// The channel of that name, if the token is its own.
+    pub(super) fn channel(
+        &self,
+        name: &str,
+        authorization: Option<&str>,
+    ) -> Result<&std::sync::Arc<ChannelSettings>, Refused> {
+        let channel = self.channels.get(name).ok_or_else(|| Refused::NoChannel(name.into()))?;
+        if channel.token.is_carried_by(authorization) { Ok(channel) } else { Err(Refused::Token) }
+    }
+
+    /// The provider's address of a contact as the platform knows it.
+    pub(super) async fn contact(&self, channel: &ChannelSettings, given: String) -> Result<String, Refused> {
+        if !is_alias(&given) {
+            return Ok(given);
+        }
+        let original = self.store.original(channel.channel.name.clone(), SmolStr::new(&given)).await?;
+        original
+            .map(String::from)
+            .ok_or_else(|| Refused::Message(format!("the contact `{given}` has never written")))
     }
 
     /// The channel that a token stands for; where several share one, `channelId` in the body decides.

@@ -3,9 +3,14 @@
 //! It speaks no HTTP of its own; `server` turns requests into calls of [`Gateway`]. Invariant: what it accepts is
 //! in the store before it says so.
 
+mod action;
 mod deferred;
+mod errand;
+mod look_up;
+mod media;
 mod message;
 mod parcel;
+mod poll;
 mod to_platform;
 mod to_provider;
 mod webhook;
@@ -32,6 +37,8 @@ use crate::plan::{self, Channel};
 use crate::store::{self, Direction, Lane, Retention, StatusSet, Store, StoreError};
 use crate::world::{Millis, World};
 
+pub use errand::{Driven, drive};
+pub use media::Unserved;
 pub use message::{MessageAnswer, Refused};
 pub use webhook::{Called, WebhookAnswer};
 
@@ -100,6 +107,10 @@ pub struct Gateway {
     store: Arc<dyn Store>,
     engine: Engine,
     calls: Arc<CallCache>,
+    transport: Arc<dyn Transport>,
+    acting: action::Room,
+    media: Arc<media::Media>,
+    polls: poll::Polls,
     world: World,
     public_url: String,
     stop: watch::Sender<bool>,
@@ -125,6 +136,8 @@ impl Gateway {
         let store =
             store::open(&settings.store, &store::Options { retention, ..store::Options::default() }, feed)?;
         let public_url = settings.public_url.clone();
+        let media = media::Media::new(&settings.media, &public_url, store.clone(), world.clone());
+        let media = Arc::new(media);
         let channels = Arc::new(Channels::new(settings));
         let calls = Arc::new(CallCache::default());
         let carrier = ByDirection {
@@ -133,12 +146,13 @@ impl Gateway {
                 store.clone(),
                 transport.clone(),
                 calls.clone(),
+                media.clone(),
                 world.clone(),
             )),
             outbound: Arc::new(to_provider::ToProvider::new(
                 channels.clone(),
                 store.clone(),
-                transport,
+                transport.clone(),
                 calls.clone(),
                 world.clone(),
             )),
@@ -152,8 +166,30 @@ impl Gateway {
             world: world.clone(),
         });
         let (stop, stopped) = watch::channel(false);
+        let acting = action::Room::new(channels.by_name.keys());
+        let polls = poll::Polls::start(&poll::Parts {
+            channels: channels.clone(),
+            store: store.clone(),
+            transport: transport.clone(),
+            calls: calls.clone(),
+            world: world.clone(),
+            stopped: stopped.clone(),
+        });
         let purging = Mutex::new(Some(tokio::spawn(keep_house(store.clone(), world.clone(), stopped))));
-        Ok(Self { channels, store, engine, calls, world, public_url, stop, purging })
+        Ok(Self {
+            channels,
+            store,
+            engine,
+            calls,
+            transport,
+            acting,
+            media,
+            polls,
+            world,
+            public_url,
+            stop,
+            purging,
+        })
     }
 
     /// The store.
@@ -175,7 +211,7 @@ impl Gateway {
     /// they leave after the next start.
     pub async fn finish(&self, within: Duration) {
         self.stop.send_replace(true);
-        self.engine.shutdown(within).await;
+        tokio::join!(self.engine.shutdown(within), self.polls.finish(within));
         let purging = self.purging.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(purging) = purging {
             let _ = purging.await;

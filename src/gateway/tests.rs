@@ -51,6 +51,7 @@ pub(super) fn gateway_of(mapping: &str, transport: Arc<dyn Transport>) -> Gatewa
         store: "sqlite::memory:".into(),
         network: NetworkPolicy::default(),
         server: crate::load::ServerSettings::default(),
+        media: crate::load::MediaSettings::default(),
         keep: Duration::from_secs(3600),
         channels: vec![ChannelSettings {
             plan,

@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use smol_str::SmolStr;
 
 use super::Channels;
+use super::media::Media;
 use super::parcel::Parcel;
 use crate::call::{
     self, CallCache, Outgoing, Payload, Response, Shown, Transport, TransportError, retry_after,
@@ -29,6 +30,7 @@ pub(super) struct ToPlatform {
     pub(super) store: Arc<dyn Store>,
     pub(super) transport: Arc<dyn Transport>,
     pub(super) calls: Arc<CallCache>,
+    media: Arc<Media>,
     pub(super) world: World,
 }
 
@@ -38,9 +40,10 @@ impl ToPlatform {
         store: Arc<dyn Store>,
         transport: Arc<dyn Transport>,
         calls: Arc<CallCache>,
+        media: Arc<Media>,
         world: World,
     ) -> Self {
-        Self { channels, store, transport, calls, world }
+        Self { channels, store, transport, calls, media, world }
     }
 
     async fn post(&self, delivery: &Delivery, remember: &mut Vec<Remember>) -> Outcome {
@@ -50,8 +53,9 @@ impl ToPlatform {
         let parcel = match serde_json::from_slice::<Parcel>(&delivery.payload) {
             Ok(parcel) => parcel,
             Err(error) => {
-                let message = format!("the event in the store can't be read: {error}");
-                return Outcome::Failed { fault: Fault { code: "event".into(), message } };
+                return Outcome::Failed {
+                    fault: broken(format!("the event in the store can't be read: {error}")),
+                };
             }
         };
         if let Some(id) = &parcel.unless_sent {
@@ -64,13 +68,18 @@ impl ToPlatform {
                 Err(error) => return retry("store", &error.to_string(), None),
             }
         }
-        let event = match &parcel.deferred {
+        let mut event = match &parcel.deferred {
             None => parcel.event,
             Some(deferred) => match self.whole(channel, delivery, &parcel.event, deferred, remember).await {
                 Ok(event) => event,
                 Err(outcome) => return outcome,
             },
         };
+        self.name(channel, &mut event, remember).await;
+        // Now, since from now on the URLs are good.
+        if let Err(error) = self.media.link(channel, &mut event).await {
+            return retry("store", &error.to_string(), None);
+        }
         let request = match request(channel, &event) {
             Ok(Some(request)) => request,
             Ok(None) => return Outcome::Sent { ids: Vec::new(), rest: None },
@@ -123,9 +132,12 @@ fn judge(channel: &str, response: &Response, now: Millis) -> Outcome {
     }
 }
 
+fn broken(message: String) -> Fault {
+    Fault { code: "event".into(), message }
+}
+
 /// The request that posts an event; none for an event that the platform has no use for.
 fn request(channel: &ChannelSettings, event: &Event) -> Result<Option<Outgoing>, Fault> {
-    let broken = |message: String| Fault { code: "event".into(), message };
     let Some(body) = request_body(&channel.platform, event).map_err(|problem| broken(problem.to_string()))?
     else {
         return Ok(None);

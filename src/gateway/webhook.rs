@@ -2,8 +2,9 @@
 
 use smol_str::SmolStr;
 
-use super::Gateway;
 use super::parcel::{Deferred, Parcel};
+use super::poll::Poke;
+use super::{Channels, Gateway};
 use crate::expression::Value;
 use crate::load::ChannelSettings;
 use crate::message::{Event, EventKind};
@@ -69,9 +70,13 @@ impl Gateway {
         if received.parked.is_none() && matches!(received.verdict, Verdict::Rejected | Verdict::Replied) {
             return WebhookAnswer::Reply(received.reply);
         }
-        let acceptance = self.acceptance(&received, &request, found, name, &named);
+        let mut acceptance = self.acceptance(&received, &request, found, name, &named);
+        let pokes = self.polls.due(&received.polls, &mut acceptance);
         match self.store.accept(acceptance).await {
-            Ok(_) => WebhookAnswer::Reply(received.reply),
+            Ok(_) => {
+                pokes.into_iter().for_each(Poke::now);
+                WebhookAnswer::Reply(received.reply)
+            }
             Err(error) => WebhookAnswer::Store(error),
         }
     }
@@ -112,14 +117,17 @@ impl Gateway {
             remember: received.remember.clone(),
             ..Acceptance::default()
         };
-        let origin = Origin { request, route, shared };
+        let origin = Origin { request: Some(request), route, shared };
         for routed in &received.events {
-            self.add(&mut acceptance, routed, &origin);
+            self.channels.add(&mut acceptance, routed, &origin);
         }
         acceptance
     }
+}
 
-    fn add(&self, acceptance: &mut Acceptance, routed: &Routed, origin: &Origin<'_>) {
+impl Channels {
+    /// Adds what follows from an event.
+    pub(super) fn add(&self, acceptance: &mut Acceptance, routed: &Routed, origin: &Origin<'_>) {
         let Routed { channel, event, terms } = routed;
         match event.kind {
             EventKind::Message | EventKind::MessageEcho => {
@@ -130,7 +138,6 @@ impl Gateway {
             EventKind::MessageStatus => {
                 let Some(status) = event.status else { return };
                 let post: StatusSet = self
-                    .channels
                     .get(channel)
                     .map(|found| found.statuses.iter().copied().collect())
                     .unwrap_or_default();
@@ -163,8 +170,7 @@ impl Gateway {
 
     /// The short forms under which the platform will know what does not fit it.
     fn aliases(&self, acceptance: &mut Acceptance, channel: &SmolStr, event: &Event) {
-        let custom =
-            self.channels.get(channel).is_some_and(|found| found.platform.id_type == ContactIdKind::Custom);
+        let custom = self.get(channel).is_some_and(|found| found.platform.id_type == ContactIdKind::Custom);
         let mut add = |alias: &str, original: &str, of: AliasOf| {
             if alias != original {
                 acceptance.aliases.push(Alias {
@@ -183,10 +189,13 @@ impl Gateway {
 }
 
 /// Where events come from.
-struct Origin<'a> {
-    request: &'a Incoming,
-    route: &'a str,
-    shared: bool,
+pub(super) struct Origin<'a> {
+    /// The webhook; none for the page of a poll, all of which is known when it comes.
+    pub(super) request: Option<&'a Incoming>,
+    /// The route, or the name of the poll.
+    pub(super) route: &'a str,
+    /// Whether the route is a shared one.
+    pub(super) shared: bool,
 }
 
 fn delivery(routed: &Routed, origin: &Origin<'_>, at: Millis) -> NewDelivery {
@@ -195,7 +204,8 @@ fn delivery(routed: &Routed, origin: &Origin<'_>, at: Millis) -> NewDelivery {
     // All pieces of a message may have the id of the whole.
     let piece =
         terms.piece.as_ref().map(|piece| format!("{}|{}|", piece.key, piece.index)).unwrap_or_default();
-    let deferred = terms.deferred.clone().map(|place| Deferred::new(origin.request, origin.shared, place));
+    let deferred = terms.deferred.clone().zip(origin.request);
+    let deferred = deferred.map(|(place, request)| Deferred::new(request, origin.shared, place));
     let parcel = Parcel { event: event.clone(), unless_sent: terms.unless_sent.clone(), deferred };
     // A parcel holds text, numbers and lists only, none of which can fail to become JSON.
     let payload = serde_json::to_vec(&parcel).unwrap_or_default().into();

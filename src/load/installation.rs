@@ -1,6 +1,7 @@
 //! `patchcord.yaml`: this installation, with its secrets resolved.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +14,15 @@ use crate::compile;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Span, suggest};
 use crate::expression::{Map, Value};
 use crate::message::Status;
-use crate::plan::{BadConfig, Channel, ChannelFacts, ConfigField, ConfigType, Limits, Plan, Rate, Retry};
+use crate::plan::{
+    BadConfig, Channel, ChannelFacts, ConfigField, ConfigType, Limits, Plan, Rate, Retry, SHORTEST_TTL,
+};
 use crate::platform::{PlatformChannel, Token};
 use crate::spec::{self, FromNode, Raw};
 use crate::yaml::{self, Node, Text};
+
+/// The shortest key that things are signed with, in characters.
+const SHORTEST_KEY: usize = 16;
 
 /// An installation that can be run.
 #[derive(Debug)]
@@ -31,6 +37,8 @@ pub struct Settings {
     pub network: NetworkPolicy,
     /// The bounds of the server.
     pub server: ServerSettings,
+    /// The URLs under which the platform fetches files.
+    pub media: MediaSettings,
     /// How long settled messages and webhooks are kept.
     pub keep: Duration,
     /// The channels.
@@ -61,6 +69,35 @@ impl Default for ServerSettings {
             connections: 10_000,
             drain: Duration::from_secs(25),
         }
+    }
+}
+
+/// The URLs under which the platform fetches files that want a provider's credentials.
+#[derive(Clone)]
+pub struct MediaSettings {
+    /// What they are signed with: the first signs, all are good. None: a key is made and kept in the store.
+    pub keys: Vec<String>,
+    /// How long they are good, at most.
+    pub ttl: Duration,
+    /// The largest file, in bytes.
+    pub max: u64,
+    /// How many files are passed on at the same time.
+    pub at_once: usize,
+}
+
+impl Default for MediaSettings {
+    fn default() -> Self {
+        Self { keys: Vec::new(), ttl: Duration::from_hours(24), max: 100_000_000, at_once: 64 }
+    }
+}
+
+impl fmt::Debug for MediaSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The keys are secret.
+        f.debug_struct("MediaSettings")
+            .field("ttl", &self.ttl)
+            .field("max", &self.max)
+            .finish_non_exhaustive()
     }
 }
 
@@ -208,6 +245,7 @@ impl Reader<'_> {
                     .is_some_and(|flag| flag.0),
             },
             server: server_settings(spec.server.as_ref()),
+            media: self.media(spec.media.as_ref()),
             keep: spec.keep.map_or(Duration::from_secs(7 * 24 * 3600), |duration| duration.0),
             channels,
         })
@@ -251,6 +289,43 @@ impl Reader<'_> {
             return None;
         };
         Some(format!("sqlite:{}", self.folder.join(path).display()))
+    }
+
+    fn media(&mut self, spec: Option<&spec::Media>) -> MediaSettings {
+        let default = MediaSettings::default();
+        let Some(spec) = spec else { return default };
+        if let Some(ttl) = spec.ttl.filter(|ttl| ttl.0 < SHORTEST_TTL) {
+            let span = spec.shape.value("ttl", spec.span);
+            let message = format!("{} s is too short", ttl.0.as_secs());
+            let problem = Diagnostic::new(Code::InvalidValue, span, message);
+            self.out.push(problem.help("the platform comes back for a file for at least 10m"));
+        }
+        let keys: Vec<&Node> = match &spec.key {
+            None => Vec::new(),
+            Some(Raw(node)) => node.as_list().map_or_else(|| vec![node], |items| items.iter().collect()),
+        };
+        MediaSettings {
+            keys: keys.into_iter().filter_map(|node| self.key(node)).collect(),
+            ttl: spec.ttl.map_or(default.ttl, |ttl| ttl.0),
+            max: spec.max.map_or(default.max, |max| max.0),
+            at_once: spec
+                .at_once
+                .map_or(default.at_once, |count| usize::try_from(count.0).unwrap_or(usize::MAX)),
+        }
+    }
+
+    /// A key that things are signed with.
+    fn key(&mut self, node: &Node) -> Option<String> {
+        if self.no_literal(node, "media.key") {
+            return None;
+        }
+        let key = self.resolve(node)?.to_text();
+        if key.len() < SHORTEST_KEY && self.secrets == Secrets::Real {
+            let message = format!("a key has at least {SHORTEST_KEY} characters");
+            self.out.push(Diagnostic::new(Code::InvalidValue, node.span, message));
+            return None;
+        }
+        Some(key.into())
     }
 
     fn unknown_mapping(&mut self, name: &Text, known: &[String]) {

@@ -10,5 +10,7 @@ mod mappings;
 mod merge;
 mod tables;
 
-pub use installation::{ChannelSettings, ServerSettings, Settings, check_installation, read_installation};
+pub use installation::{
+    ChannelSettings, MediaSettings, ServerSettings, Settings, check_installation, read_installation,
+};
 pub use mappings::{Library, Loaded, mapping_files, read_source, test_file_of};

@@ -68,7 +68,10 @@ mod tests {
             (Media::File, Some("bill.pdf"), None),
         ] {
             let (name, caption) = (name.map(str::to_string), caption.map(str::to_string));
-            add_attachment(&mut text, &Attachment { media, url: url(), name, caption, mime: None });
+            add_attachment(
+                &mut text,
+                &Attachment { media, url: url(), name, caption, mime: None, source: None },
+            );
         }
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(

@@ -6,11 +6,13 @@ use std::time::Duration;
 use smol_str::SmolStr;
 
 use super::answer::{Reply, answer};
-use super::receive::{Routed, Terms};
+use super::receive::{Poked, Routed, Terms};
 use super::remember::remember;
-use crate::expression::{Env, Failure, Scope, Template, Turn, Value};
+use crate::expression::{Env, Failure, Later, Scope, Template, Turn, Value};
 use crate::memory::Remember;
-use crate::message::{Attachment, Contact, Content, Event, EventKind, Fault, Location, Media, Piece, Status};
+use crate::message::{
+    Attachment, Contact, Content, Event, EventKind, Fault, Location, Media, Piece, Source, Status,
+};
 use crate::plan::{Collect, ContactMember, Emission, Memos, Rule};
 use crate::world::Millis;
 
@@ -19,6 +21,8 @@ use crate::world::Millis;
 pub(super) struct Emitter {
     /// The events so far.
     pub(super) events: Vec<Routed>,
+    /// The polls that are asked for.
+    pub(super) polls: Vec<Poked>,
     /// What is remembered without an event.
     pub(super) remember: Vec<Remember>,
     /// Why something was left out on purpose.
@@ -129,6 +133,10 @@ impl Emitter {
                 self.ack = Some(answer(ack, env)?);
             }
         }
+        if let Some(poke) = &rule.poll {
+            let with = poke.with.eval(env)?;
+            self.polls.push(Poked { channel: self.channel.clone(), poll: poke.poll.clone(), with });
+        }
         if let Some(memos) = &rule.remember {
             let changes = self.changes(memos, env)?;
             match self.events.last_mut().filter(|_| emitted) {
@@ -136,7 +144,7 @@ impl Emitter {
                 None => self.remember.extend(changes),
             }
         }
-        let took = rule.emit.is_some();
+        let took = rule.emit.is_some() || rule.poll.is_some();
         for inner in &rule.rules {
             if self.rule(inner, env)? || self.reply.is_some() {
                 return Ok(true);
@@ -307,13 +315,17 @@ fn attachments(template: Option<&Template>, env: &mut Env<'_>) -> Result<Vec<Att
         Value::Null => &[],
         other => std::slice::from_ref(other),
     };
-    Ok(items.iter().filter_map(attachment).collect())
+    Ok(items.iter().filter_map(|item| attachment(item, env)).collect())
 }
 
 /// An attachment; one without a URL is none.
-fn attachment(value: &Value) -> Option<Attachment> {
+fn attachment(value: &Value, env: &Env<'_>) -> Option<Attachment> {
     let member = |name: &str| Some(value.get(name).to_text().to_string()).filter(|text| !text.is_empty());
     let url = member("url")?;
+    let (url, source) = match env.later(&url).cloned() {
+        Some(Later { call, arguments }) => (String::new(), Some(Source::Call { call, arguments })),
+        None => (url, None),
+    };
     let mime = member("mime");
     let media = match member("type").as_deref() {
         Some("image") => Media::Image,
@@ -322,7 +334,7 @@ fn attachment(value: &Value) -> Option<Attachment> {
         Some("file") => Media::File,
         _ => mime.as_deref().map_or_else(|| Media::of_url(&url), Media::of_mime),
     };
-    Some(Attachment { media, url, mime, name: member("name"), caption: member("caption") })
+    Some(Attachment { media, url, source, mime, name: member("name"), caption: member("caption") })
 }
 
 fn location(template: Option<&Template>, env: &mut Env<'_>) -> Result<Option<Location>, Failure> {

@@ -11,6 +11,8 @@ mod calling;
 mod decode;
 mod decrypt;
 mod emit;
+mod errand;
+mod fetching;
 mod incoming;
 mod late;
 mod parts;
@@ -23,9 +25,13 @@ mod verify;
 
 pub use answer::Reply;
 pub use calling::CallProgress;
+pub use errand::{Errand, Ground, Page};
+pub use fetching::{Fetching, NextFetch, wants_credentials};
 pub use incoming::Incoming;
 pub use late::{Late, Making, Origin, Whole};
-pub use receive::{Directory, NoRoute, Received, Route, Routed, Site, Terms, Verdict, find_route, receive};
+pub use receive::{
+    Directory, NoRoute, Poked, Received, Route, Routed, Site, Terms, Verdict, find_route, receive,
+};
 pub use sending::{Next, Outcome, Progress, Sending};
 pub use split::{Size, size, split};
 pub use trace::Trace;

@@ -68,6 +68,17 @@ pub struct Terms {
     pub deferred: Option<Vec<usize>>,
 }
 
+/// That a webhook asks for a poll.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Poked {
+    /// The channel's name.
+    pub channel: SmolStr,
+    /// The poll.
+    pub poll: SmolStr,
+    /// A map of what its request is given.
+    pub with: Value,
+}
+
 /// What a request came to.
 #[derive(Debug)]
 pub struct Received {
@@ -79,6 +90,8 @@ pub struct Received {
     pub reason: Option<String>,
     /// The events.
     pub events: Vec<Routed>,
+    /// The polls that are to be run at once.
+    pub polls: Vec<Poked>,
     /// What is remembered without an event.
     pub remember: Vec<Remember>,
     /// Why the mapping could not understand it, or all of it: the request is to be kept for a replay.
@@ -92,6 +105,7 @@ impl Received {
             verdict: Verdict::Rejected,
             reason: Some(reason),
             events: Vec::new(),
+            polls: Vec::new(),
             remember: Vec::new(),
             parked: None,
         }
@@ -199,6 +213,7 @@ pub fn receive(site: &Site<'_>, route: Route<'_>, request: &Incoming, trace: &mu
                 verdict: Verdict::Replied,
                 reason: None,
                 events: Vec::new(),
+                polls: Vec::new(),
                 remember: Vec::new(),
                 parked: None,
             },
@@ -309,10 +324,11 @@ fn node(site: &Site<'_>, webhook: &Webhook, env: &mut Env<'_>, emitter: &mut Emi
 
 /// Answers, once the rules have run.
 fn finish(webhook: &Webhook, body: Value, emitter: Emitter, mut env: Env<'_>) -> Received {
-    let Emitter { events, remember, ignored, failed, reply, ack, .. } = emitter;
+    let Emitter { events, polls, remember, ignored, failed, reply, ack, .. } = emitter;
     env.set(Scope::It, body);
     env.turn = Turn::default();
-    let verdict = match (events.is_empty() && remember.is_empty(), &failed, &reply) {
+    let nothing = events.is_empty() && polls.is_empty() && remember.is_empty();
+    let verdict = match (nothing, &failed, &reply) {
         (true, None, Some(_)) => Verdict::Replied,
         (true, None, None) => Verdict::Ignored,
         _ => Verdict::Accepted,
@@ -329,7 +345,7 @@ fn finish(webhook: &Webhook, body: Value, emitter: Emitter, mut env: Env<'_>) ->
         (None, Verdict::Ignored) => ignored.or_else(|| Some("no rule applies".into())),
         (None, _) => None,
     };
-    Received { reply, verdict, reason, events, remember, parked }
+    Received { reply, verdict, reason, events, polls, remember, parked }
 }
 
 /// Answers a request that is proven to be the provider's and can't be read. Where the mapping answers a success,

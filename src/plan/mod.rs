@@ -6,6 +6,8 @@
 mod call;
 mod channel;
 mod decoding;
+mod fetch;
+mod life;
 mod memory;
 mod network;
 mod parts;
@@ -25,6 +27,8 @@ use crate::expression::{Env, Failure, Mark, Template, Value};
 pub use call::*;
 pub use channel::*;
 pub use decoding::*;
+pub use fetch::*;
+pub use life::*;
 pub use memory::*;
 pub use network::Network;
 pub use parts::*;
@@ -57,8 +61,12 @@ pub struct Plan {
     pub webhooks: Vec<Webhook>,
     /// How a message is sent; none for a mapping that only receives.
     pub send: Option<Send>,
+    /// How files are downloaded that the platform can't fetch itself.
+    pub fetch: Fetch,
     /// The branches of its operators that are written, for the coverage of tests.
     pub branches: Vec<Branch>,
+    /// What the gateway does of its own accord.
+    pub life: Life,
     /// How fast.
     pub limits: Limits,
     /// What happens when a request fails for now.

@@ -6,7 +6,7 @@ use smol_str::SmolStr;
 
 use super::decoding::Decoding;
 use super::proof::Verify;
-use super::{Collect, Lets, Memos};
+use super::{Collect, Lets, Memos, Poke};
 use crate::expression::{Condition, Template};
 use crate::message::{EventKind, IdOwner};
 
@@ -133,6 +133,8 @@ pub struct Rule {
     pub emit: Option<Box<Emission>>,
     /// The answer instead of the webhook's, where this rule made an event.
     pub ack: Option<Box<Answer>>,
+    /// The poll that is asked for.
+    pub poll: Option<Box<Poke>>,
     /// What is remembered.
     pub remember: Option<Box<Memos>>,
     /// Whether later rules see the node too.

@@ -74,6 +74,7 @@ fn attachment(message: &Value) -> Result<Attachment, Refusal> {
         _ => mime.as_deref().map_or_else(|| Media::of_url(&url), Media::of_mime),
     };
     Ok(Attachment {
+        source: None,
         media,
         url: url.into(),
         mime,
@@ -134,6 +135,7 @@ mod tests {
         ] {
             let content = read(json).unwrap();
             let expected = Attachment {
+                source: None,
                 media: Media::Image,
                 url: "https://x/a.png".into(),
                 mime: Some("image/png".into()),

@@ -108,17 +108,28 @@ impl Judge<'_> {
 
     fn case(&mut self, case: &TestCase) {
         let unread = |key: &str| case.shape.is_unread(key);
-        match (&case.receive, &case.send) {
-            (Some(received), None) => self.webhook(received, case),
-            (None, Some(_)) => {
-                self.only_for(case, &["verdict", "reply", "events", "calls"], "a webhook (`receive`)")
+        match (&case.receive, &case.send, &case.run) {
+            (Some(received), None, None) => self.webhook(received, case),
+            (None, Some(_), None) => {
+                self.only_for(
+                    case,
+                    &["verdict", "reply", "events", "polls", "calls"],
+                    "a webhook (`receive`)",
+                );
+                self.only_for(case, &["value", "cursor"], "what is `run`");
             }
-            (None, None) if unread("receive") || unread("send") => {}
-            (both, _) => {
-                let (code, key) =
-                    if both.is_some() { (Code::InvalidValue, "send") } else { (Code::MissingKey, "name") };
+            (None, None, Some(run)) => self.run(run, case),
+            (None, None, None) if unread("receive") || unread("send") || unread("run") => {}
+            (received, sent, _) => {
+                let both = received.as_ref().map(drop).or(sent.as_ref().map(drop));
+                let (code, key) = if both.is_some() {
+                    (Code::InvalidValue, if case.run.is_some() { "run" } else { "send" })
+                } else {
+                    (Code::MissingKey, "name")
+                };
                 let span = case.shape.key(key, case.span);
-                let problem = Diagnostic::new(code, span, "a test is either `receive` or `send`");
+                let problem =
+                    Diagnostic::new(code, span, "a test is exactly one of `receive`, `send` and `run`");
                 self.out.push(problem.help("a test of the other direction is a test of its own"));
             }
         }
@@ -152,6 +163,7 @@ impl Judge<'_> {
 
     fn webhook(&mut self, received: &spec::Receive, case: &TestCase) {
         self.only_for(case, &["requests", "outcome", "ids", "error", "retry_after"], "a message (`send`)");
+        self.only_for(case, &["value", "cursor"], "what is `run`");
         let bodies = [
             ("json", received.json.is_some()),
             ("form", received.form.is_some()),
@@ -196,6 +208,31 @@ impl Judge<'_> {
         });
     }
 
+    /// What is run must be there.
+    fn run(&mut self, run: &spec::RunCase, case: &TestCase) {
+        self.only_for(case, &["verdict", "reply", "polls", "calls"], "a webhook (`receive`)");
+        let shape = &run.shape;
+        let read = ["lifecycle", "action", "poll", "lookup_contact"].iter().all(|key| !shape.is_unread(key));
+        if let Some(plan) = self.plan
+            && let Err(problem) = super::suite::run_of(plan, run)
+            && read
+        {
+            self.out.push(Diagnostic::new(Code::UnknownName, run.span, problem).label("not found"));
+        }
+        for (given, key, needs, is_there) in [
+            (run.contact_id.is_some(), "contact_id", "action", run.action.is_some()),
+            (!run.with.0.is_empty(), "with", "poll", run.poll.is_some()),
+            (run.cursor.is_some(), "cursor", "poll", run.poll.is_some()),
+        ] {
+            if given && !is_there && read {
+                let span = shape.key(key, run.span);
+                let problem =
+                    Diagnostic::new(Code::UnknownKey, span, format!("`{key}` is for `{needs}` alone"));
+                self.out.push(problem.label("not known here"));
+            }
+        }
+    }
+
     /// Expectations that only mean something in the other direction.
     fn only_for(&mut self, case: &TestCase, keys: &[&str], what: &str) {
         for key in keys {
@@ -204,6 +241,9 @@ impl Judge<'_> {
                 "verdict" => expect.verdict.is_some(),
                 "reply" => expect.reply.is_some(),
                 "events" => expect.events.is_some(),
+                "polls" => expect.polls.is_some(),
+                "value" => expect.value.is_some(),
+                "cursor" => expect.cursor.is_some(),
                 "calls" => expect.calls.is_some(),
                 "requests" => expect.requests.is_some(),
                 "outcome" => expect.outcome.is_some(),

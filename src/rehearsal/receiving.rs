@@ -13,7 +13,7 @@ use crate::expression::Value;
 use crate::memory::Remember;
 use crate::message::{Event, EventKind};
 use crate::pipeline::{
-    CallProgress, Incoming, Late, Making, NoRoute, Origin, Reply, Site, Trace, Verdict, find_route,
+    CallProgress, Incoming, Late, Making, NoRoute, Origin, Reply, Routed, Site, Trace, Verdict, find_route,
 };
 use crate::platform::request_body;
 use crate::store::StatusSet;
@@ -59,7 +59,7 @@ pub fn receive(
     kept.remember(&received.remember);
     let mut changes = received.remember;
     for routed in &received.events {
-        let event = &match &routed.terms.deferred {
+        let mut event = match &routed.terms.deferred {
             Some(place) => {
                 let origin =
                     Origin { site: site(stage, shared), shared, request, place, known: &routed.event };
@@ -67,41 +67,61 @@ pub fn receive(
             }
             None => routed.event.clone(),
         };
-        events.push(
-            serde_json::to_vec(event).ok().and_then(|json| Value::from_json(&json).ok()).unwrap_or_default(),
-        );
-        let is_message = matches!(event.kind, EventKind::Message | EventKind::MessageEcho);
-        let piece = routed.terms.piece.as_ref().map(|piece| format!("|{}|{}", piece.key, piece.index));
-        let key = format!("{}|{}{}", routed.channel, event.id, piece.unwrap_or_default());
-        if is_message && !kept.is_new(key) {
-            reason.get_or_insert_with(|| format!("`{}` was received before", event.id));
-            continue;
-        }
-        kept.remember(&routed.terms.remember);
-        changes.extend(routed.terms.remember.iter().cloned());
-        if let Some(id) = routed.terms.unless_sent.as_ref().filter(|id| kept.is_ours(id)) {
-            reason.get_or_insert_with(|| format!("we sent `{id}` ourselves"));
-            continue;
-        }
-        let posted = match (&routed.terms.piece, event.up_to) {
-            (Some(piece), _) => match kept.piece(piece, event) {
-                Some(whole) => vec![whole],
-                None => {
-                    reason.get_or_insert_with(|| format!("`{}` waits for its other pieces", event.id));
-                    continue;
-                }
-            },
-            (None, Some(moment)) => kept.up_to(event, moment),
-            (None, None) => vec![event.clone()],
-        };
-        for event in &posted {
-            post(stage, event, &mut requests, &mut reason);
-        }
+        stage.link(&mut event);
+        events.push(event_json(&event));
+        deliver(stage, routed, &event, kept, (&mut requests, &mut reason, &mut changes));
     }
     let calls = provider.requests().iter().skip(called).map(request_json).collect();
-    let consequences = Consequences { events, requests, calls, remembered: shown(&changes) };
+    let polls = received
+        .polls
+        .iter()
+        .map(|poked| Value::map([("poll", Value::Text(poked.poll.clone())), ("with", poked.with.clone())]));
+    let polls = polls.collect();
+    let consequences = Consequences { events, polls, requests, calls, remembered: shown(&changes) };
     let json = result(&received.reply, received.verdict, reason.as_deref(), consequences);
     Rehearsed { json, trace: trace.unwrap_or_default() }
+}
+
+/// An event as `dry-run` shows it.
+pub(super) fn event_json(event: &Event) -> Value {
+    serde_json::to_vec(event).ok().and_then(|json| Value::from_json(&json).ok()).unwrap_or_default()
+}
+
+/// Takes an event, as a whole, as far as the platform: gives the requests, why there are none, and what is remembered.
+pub(super) fn deliver(
+    stage: &Stage<'_>,
+    routed: &Routed,
+    event: &Event,
+    kept: &mut Kept,
+    (requests, reason, changes): (&mut Vec<Value>, &mut Option<String>, &mut Vec<Remember>),
+) {
+    let is_message = matches!(event.kind, EventKind::Message | EventKind::MessageEcho);
+    let piece = routed.terms.piece.as_ref().map(|piece| format!("|{}|{}", piece.key, piece.index));
+    let key = format!("{}|{}{}", routed.channel, event.id, piece.unwrap_or_default());
+    if is_message && !kept.is_new(key) {
+        reason.get_or_insert_with(|| format!("`{}` was received before", event.id));
+        return;
+    }
+    kept.remember(&routed.terms.remember);
+    changes.extend(routed.terms.remember.iter().cloned());
+    if let Some(id) = routed.terms.unless_sent.as_ref().filter(|id| kept.is_ours(id)) {
+        reason.get_or_insert_with(|| format!("we sent `{id}` ourselves"));
+        return;
+    }
+    let posted = match (&routed.terms.piece, event.up_to) {
+        (Some(piece), _) => match kept.piece(piece, event) {
+            Some(whole) => vec![whole],
+            None => {
+                reason.get_or_insert_with(|| format!("`{}` waits for its other pieces", event.id));
+                return;
+            }
+        },
+        (None, Some(moment)) => kept.up_to(event, moment),
+        (None, None) => vec![event.clone()],
+    };
+    for event in &posted {
+        post(stage, event, requests, reason);
+    }
 }
 
 fn site<'s>(stage: &'s Stage<'_>, shared: bool) -> Site<'s> {
@@ -163,13 +183,14 @@ fn post(stage: &Stage<'_>, event: &Event, requests: &mut Vec<Value>, reason: &mu
 #[derive(Default)]
 struct Consequences {
     events: Vec<Value>,
+    polls: Vec<Value>,
     requests: Vec<Value>,
     calls: Vec<Value>,
     remembered: Option<Value>,
 }
 
 fn result(reply: &Reply, verdict: Verdict, reason: Option<&str>, consequences: Consequences) -> Value {
-    let Consequences { events, requests, calls, remembered } = consequences;
+    let Consequences { events, polls, requests, calls, remembered } = consequences;
     let headers = reply.headers.iter().map(|(name, value)| (SmolStr::new(name), Value::text(value)));
     let members = [
         (
@@ -186,7 +207,9 @@ fn result(reply: &Reply, verdict: Verdict, reason: Option<&str>, consequences: C
         ("platform_requests", Value::list(requests)),
         ("calls", Value::list(calls)),
     ];
-    Value::map(members.into_iter().chain(remembered.map(|changes| ("remembered", changes))))
+    // A member that most mappings have no use for is there only where it says something.
+    let polls = (!polls.is_empty()).then(|| ("polls", Value::list(polls)));
+    Value::map(members.into_iter().chain(remembered.map(|changes| ("remembered", changes))).chain(polls))
 }
 
 /// A request as `dry-run --receive` describes it, and whether it is for a shared route.

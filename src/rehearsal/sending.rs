@@ -97,6 +97,19 @@ fn result(
     outcome: &Outcome,
     changes: &[Remember],
 ) -> Value {
+    let failed = match outcome {
+        Outcome::Failed { fault } | Outcome::OptOut { fault } => failed_status(stage, message, fault),
+        _ => None,
+    };
+    let mut members = vec![("requests", Value::list(requests.iter().map(request_json).collect()))];
+    members.extend(report(outcome));
+    members.push(("platform_requests", Value::list(failed.into_iter().collect())));
+    members.extend(shown(changes).map(|changes| ("remembered", changes)));
+    Value::map(members)
+}
+
+/// What an outcome is, member by member.
+pub(super) fn report(outcome: &Outcome) -> [(&'static str, Value); 4] {
     let ids = match outcome {
         Outcome::Sent { ids, .. } => ids.concat().into_iter().map(Value::from).collect(),
         _ => Vec::new(),
@@ -109,19 +122,12 @@ fn result(
         0 => Value::from(i64::try_from(ms / 1000).unwrap_or(i64::MAX)),
         _ => Value::Float(ms as f64 / 1000.0),
     });
-    let failed = match outcome {
-        Outcome::Failed { fault } | Outcome::OptOut { fault } => failed_status(stage, message, fault),
-        _ => None,
-    };
-    let members = [
-        ("requests", Value::list(requests.iter().map(request_json).collect())),
+    [
         ("outcome", Value::text(outcome.as_str())),
         ("ids", Value::list(ids)),
         ("error", error.unwrap_or_default()),
         ("retry_after", retry_after.unwrap_or_default()),
-        ("platform_requests", Value::list(failed.into_iter().collect())),
-    ];
-    Value::map(members.into_iter().chain(shown(changes).map(|changes| ("remembered", changes))))
+    ]
 }
 
 /// The status that tells the platform that a message failed.

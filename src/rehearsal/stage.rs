@@ -1,11 +1,13 @@
 //! The surroundings of a rehearsal: a mapping, a stand-in channel, a fixed world.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::kept::Kept;
 use crate::call::CallCache;
 use crate::expression::{Failure, Map, Value};
-use crate::message::Outbound;
+use crate::media::{Keys, Links};
+use crate::message::{Event, Outbound};
 use crate::pipeline::{Directory, Progress, Sending};
 use crate::plan::{Channel, ChannelFacts, ConfigField, ConfigType, ContactIdKind, Plan};
 use crate::platform::PlatformChannel;
@@ -17,6 +19,11 @@ pub const NOW: Millis = 1_767_323_045_000;
 pub(super) const PLATFORM_URL: &str = "https://platform.example/custom/channel/webhook/";
 /// The platform's token in a rehearsal.
 pub(super) const PLATFORM_TOKEN: &str = "stand-in-token";
+
+/// How long media URLs are good in a rehearsal.
+const MEDIA_TTL: Duration = Duration::from_hours(24);
+/// What media URLs are signed with in a rehearsal.
+const MEDIA_KEY: &str = "stand-in-key";
 
 /// A mapping with a stand-in channel.
 pub struct Stage<'p> {
@@ -73,6 +80,14 @@ impl<'p> Stage<'p> {
     ) -> Result<Sending<'s, 's>, Failure> {
         let memory = kept.memory(&message.contact_id);
         Sending::new(self.plan, &self.channel, memory, message, progress, self.calls.clone(), &self.world)
+    }
+
+    /// Gives the attachments that the platform can't fetch itself URLs of the gateway, as the gateway does when it posts
+    /// an event.
+    pub(super) fn link(&self, event: &mut Event) {
+        let keys = Keys::new(MEDIA_KEY.into(), []);
+        let links = Links { keys: &keys, public_url: &self.public_url, ttl: MEDIA_TTL };
+        links.link(self.plan, &self.channel, event, &self.world);
     }
 
     /// A request to the platform, as JSON for `platform_requests`.

@@ -6,8 +6,10 @@ use smol_str::SmolStr;
 
 use super::body::{body_of, raw_map};
 use super::compare::{Difference, compare};
+use super::downloading::downloads;
 use super::kept::Kept;
 use super::receiving::{receive, request_of};
+use super::running::{Run, run as run_it};
 use super::sending::{answers_of, message_of, send};
 use super::stage::{NOW, Stage};
 use crate::call::{Scripted, ScriptedAnswer};
@@ -18,6 +20,7 @@ use crate::message::Outbound;
 use crate::pipeline::{Incoming, find_route, sign};
 use crate::plan::Plan;
 use crate::spec::{self, MappingTests, Raw, TestCase, TestChannel};
+use crate::yaml::Text;
 
 /// What a test came to.
 #[derive(Clone, Debug)]
@@ -67,11 +70,15 @@ fn run_case(plan: &Plan, channel: Option<&TestChannel>, case: &TestCase) -> Case
         return result;
     }
     let outcome = match (&case.receive, &case.send) {
-        (Some(received), None) => earlier(&stage, case)
-            .and_then(|(mut kept, provider)| rehearse_webhook(&stage, received, &provider, &mut kept)),
+        (Some(received), None) => earlier(&stage, case).and_then(|(mut kept, provider)| {
+            let outcome = rehearse_webhook(&stage, received, &provider, &mut kept)?;
+            Ok(with_downloads(&stage, &outcome, &provider))
+        }),
         (None, Some(sent)) => earlier(&stage, case)
             .and_then(|(mut kept, provider)| rehearse_message(&stage, sent, &provider, &mut kept)),
-        _ => Err("a test is either `receive` or `send`".into()),
+        (None, None) if let Some(given) = &case.run => earlier(&stage, case)
+            .and_then(|(mut kept, provider)| rehearse_run(&stage, given, &provider, &mut kept)),
+        _ => Err("a test is one of `receive`, `send` and `run`".into()),
     };
     result.reached = stage.world.reached();
     match outcome {
@@ -144,6 +151,13 @@ fn rehearse_webhook(
     Ok(receive(stage, shared, &request, provider, kept).json)
 }
 
+/// What a webhook came to, with the requests that the files of its events are fetched with.
+fn with_downloads(stage: &Stage<'_>, outcome: &Value, provider: &Scripted) -> Value {
+    let mut members = outcome.as_map().cloned().unwrap_or_default();
+    members.insert("downloads", downloads(stage, outcome.get("events"), provider));
+    Value::Map(members.into())
+}
+
 /// The webhook of a test, not signed yet, and whether it is for a shared route.
 pub fn webhook_of(stage: &Stage<'_>, given: &spec::Receive) -> Result<(bool, Incoming), String> {
     let (method, path) = given.route.value.split_once(' ').unwrap_or(("POST", given.route.value.as_str()));
@@ -185,6 +199,47 @@ fn rehearse_message(
     kept: &mut Kept,
 ) -> Result<Value, String> {
     Ok(send(stage, &message_of_test(given)?, provider, kept))
+}
+
+fn rehearse_run(
+    stage: &Stage<'_>,
+    given: &spec::RunCase,
+    provider: &Scripted,
+    kept: &mut Kept,
+) -> Result<Value, String> {
+    let what = run_of(stage.plan, given)?;
+    let cursor = given.cursor.as_ref().map_or(Value::Null, |raw| raw.0.to_value());
+    Ok(run_it(stage, what, (cursor, &raw_map(&given.with)), provider, kept))
+}
+
+/// What a test runs.
+pub(super) fn run_of<'p>(plan: &'p Plan, given: &'p spec::RunCase) -> Result<Run<'p>, String> {
+    let life = &plan.life;
+    let contact = given.contact_id.as_ref().map(|id| id.value.as_str());
+    let none = |what: &str, name: &Text| format!("the mapping has no {what} `{}`", name.value);
+    match (&given.lifecycle, &given.action, &given.poll, &given.lookup_contact) {
+        (Some(name), None, None, None) => {
+            let steps = match name.value.as_str() {
+                "on_connect" => &life.on_connect,
+                "on_disconnect" => &life.on_disconnect,
+                "probe" => &life.probe,
+                _ => return Err(none("lifecycle", name)),
+            };
+            Ok(Run::Steps(steps, None))
+        }
+        (None, Some(name), None, None) => {
+            let steps = life.action(&name.value).ok_or_else(|| none("action", name))?;
+            Ok(Run::Steps(steps, contact.or(Some(""))))
+        }
+        (None, None, Some(name), None) => {
+            life.poll(&name.value).map(Run::Poll).ok_or_else(|| none("poll", name))
+        }
+        (None, None, None, Some(id)) => match &life.lookup_contact {
+            Some(look_up) => Ok(Run::LookUp(&look_up.profile, &id.value)),
+            None => Err("the mapping has no `lookup_contact`".into()),
+        },
+        _ => Err("`run` is exactly one of `lifecycle`, `action`, `poll` and `lookup_contact`".into()),
+    }
 }
 
 /// The message of a test, and the answers that the provider gives.
@@ -248,7 +303,10 @@ fn check(expect: &spec::Expect, outcome: &Value) -> Vec<Difference> {
     for (name, raw) in [
         ("verdict", &expect.verdict),
         ("events", &expect.events),
+        ("value", &expect.value),
+        ("cursor", &expect.cursor),
         ("requests", &expect.requests),
+        ("downloads", &expect.downloads),
         ("outcome", &expect.outcome),
         ("ids", &expect.ids),
         ("error", &expect.error),
@@ -259,6 +317,10 @@ fn check(expect: &spec::Expect, outcome: &Value) -> Vec<Difference> {
         if let Some(raw) = raw {
             compare(name, &raw.0.to_value(), outcome.get(name), exact, &mut differences);
         }
+    }
+    if let Some(raw) = &expect.polls {
+        let polls = outcome.get("polls").as_list().unwrap_or_default();
+        compare("polls", &raw.0.to_value(), &Value::list(polls.to_vec()), exact, &mut differences);
     }
     if let Some(raw) = &expect.reply {
         compare("reply", &raw.0.to_value(), &reply_with_json(outcome.get("reply")), false, &mut differences);

@@ -6,7 +6,8 @@ use http::{HeaderValue, StatusCode, header};
 
 use super::requests::Refused as Unreadable;
 use crate::expression::Value;
-use crate::gateway::{MessageAnswer, Refused, WebhookAnswer};
+use crate::gateway::{MessageAnswer, Refused, Unserved, WebhookAnswer};
+use crate::media::{BadToken, File, NoFile};
 use crate::pipeline::{NoRoute, Reply};
 use crate::store::StoreError;
 
@@ -15,14 +16,24 @@ const RETRY_AFTER: &str = "2";
 
 /// To `POST /message`.
 pub(super) fn message(answer: MessageAnswer) -> Response {
+    platform(answer.map(|mid| Value::map([("mId", Value::from(mid))])))
+}
+
+/// To `POST /actions/{name}`.
+pub(super) fn action(answer: Result<(), Refused>) -> Response {
+    platform(answer.map(|()| Value::map([("ok", Value::Bool(true))])))
+}
+
+fn platform(answer: Result<Value, Refused>) -> Response {
     match answer {
-        Ok(mid) => json(200, &Value::map([("mId", Value::from(mid))])),
+        Ok(body) => json(200, &body),
         Err(refused) => {
             let status = match refused {
-                Refused::NoChannel(_) => 404,
+                Refused::NoChannel(_) | Refused::NoAction(_) => 404,
                 Refused::Token => 401,
                 Refused::Message(_) => 400,
-                Refused::Store(StoreError::Busy) => 429,
+                Refused::Store(StoreError::Busy) | Refused::Busy => 429,
+                Refused::Provider(_) => 502,
                 Refused::Store(_) => 503,
             };
             error(status, &refused.to_string())
@@ -41,6 +52,39 @@ pub(super) fn webhook(answer: WebhookAnswer) -> Response {
             error(503, &format!("the gateway can't store messages now: {problem}"))
         }
     }
+}
+
+/// To `/media/{token}`.
+pub(super) fn file(file: Result<File, Unserved>) -> Response {
+    let file = match file {
+        Ok(file) => file,
+        Err(unserved) => return no_file(&unserved),
+    };
+    let mut response = Response::new(file.body.map_or_else(Body::empty, Body::from_stream));
+    *response.status_mut() = StatusCode::from_u16(file.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    for (name, value) in file.headers {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+fn no_file(unserved: &Unserved) -> Response {
+    let status = match unserved {
+        Unserved::Token(BadToken::Forged) => 403,
+        Unserved::Token(BadToken::Expired) => 410,
+        Unserved::NoChannel | Unserved::File(NoFile::Gone) => 404,
+        Unserved::File(NoFile::TooLarge(_)) => 413,
+        Unserved::File(NoFile::Refused(_)) => 502,
+        Unserved::Busy | Unserved::Store(_) | Unserved::File(NoFile::Later(..)) => 503,
+    };
+    let mut response = error(status, &unserved.to_string());
+    if let Unserved::File(NoFile::Later(_, Some(millis))) = unserved {
+        let seconds = HeaderValue::from(millis.div_ceil(1000));
+        response.headers_mut().insert(header::RETRY_AFTER, seconds);
+    }
+    response
 }
 
 /// To `/readyz`.

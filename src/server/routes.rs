@@ -7,12 +7,14 @@ use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use axum::routing::{any, get, post};
 use http::Method;
+use smol_str::SmolStr;
 
 use super::answers::{self, error};
 use super::metrics;
 use super::requests::{incoming, read_body};
 use crate::gateway::{Called, Gateway};
 use crate::load::ServerSettings;
+use crate::media::Asked;
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -27,12 +29,14 @@ pub(super) fn router(gateway: Arc<Gateway>, limits: ServerSettings) -> Router {
         .route("/message/message", post(message))
         .route("/channels/{channel}/message", post(channel_message))
         .route("/channels/{channel}/message/message", post(channel_message))
+        .route("/channels/{channel}/actions/{action}", post(action))
         .route("/channels/{channel}", any(channel_root))
         .route("/channels/{channel}/", any(channel_root))
         .route("/channels/{channel}/{*route}", any(channel_webhook))
         .route("/providers/{mapping}", any(shared_root))
         .route("/providers/{mapping}/", any(shared_root))
         .route("/providers/{mapping}/{*route}", any(shared_webhook))
+        .route("/media/{token}", get(media))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics::metrics))
@@ -50,13 +54,31 @@ async fn channel_message(State(app): State<App>, Path(channel): Path<String>, re
 }
 
 async fn accept(app: &App, channel: Option<&str>, request: Request) -> Response {
-    let authorization =
-        request.headers().get("authorization").and_then(|value| value.to_str().ok()).map(String::from);
+    let authorization = authorization(&request);
     let body = match read_body(request.into_body(), app.limits).await {
         Ok(body) => body,
         Err(refused) => return answers::refused(&refused),
     };
     answers::message(app.gateway.accept_message(channel, authorization.as_deref(), body).await)
+}
+
+async fn action(
+    State(app): State<App>,
+    Path((channel, action)): Path<(String, String)>,
+    request: Request,
+) -> Response {
+    let authorization = authorization(&request);
+    match read_body(request.into_body(), app.limits).await {
+        Ok(body) => {
+            let answer = app.gateway.act(&channel, &action, authorization.as_deref(), body).await;
+            answers::action(answer)
+        }
+        Err(refused) => answers::refused(&refused),
+    }
+}
+
+fn authorization(request: &Request) -> Option<String> {
+    request.headers().get("authorization").and_then(|value| value.to_str().ok()).map(String::from)
 }
 
 async fn channel_root(app: State<App>, Path(channel): Path<String>, request: Request) -> Response {
@@ -91,6 +113,16 @@ async fn shared_webhook(
         Ok(request) => answers::webhook(app.gateway.accept_webhook(Called::Shared(&mapping), request).await),
         Err(refused) => answers::refused(&refused),
     }
+}
+
+/// A file that the platform can't fetch itself. `get` takes HEAD too.
+async fn media(State(app): State<App>, Path(token): Path<String>, request: Request) -> Response {
+    let headers = request
+        .headers()
+        .iter()
+        .filter_map(|(name, value)| Some((SmolStr::new(name.as_str()), value.to_str().ok()?.to_string())));
+    let asked = Asked { head: request.method() == Method::HEAD, headers: headers.collect() };
+    answers::file(app.gateway.file(&token, &asked).await)
 }
 
 /// The process runs.

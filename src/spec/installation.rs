@@ -1,7 +1,7 @@
 //! What `patchcord.yaml` says: this installation, its channels, its secrets.
 
 use super::mapping::Retry;
-use super::read::{Count, Duration, Flag, Map, Rate, Raw, record};
+use super::read::{Count, Duration, Flag, Map, Rate, Raw, Size, record};
 use crate::plan::ContactIdKind;
 use crate::yaml::Text;
 
@@ -26,6 +26,8 @@ record! {
         channels: Map<Channel>,
         /// The bounds of the server.
         server: Option<Server>,
+        /// The URLs under which the platform fetches files that want a provider's credentials.
+        media: Option<Media>,
         /// How long settled messages and webhooks are kept; 7d unless given.
         keep: Option<Duration>,
     }
@@ -42,6 +44,19 @@ record! {
         connections: Option<Count>,
         /// How long a shutdown waits for what is under way; 25s unless given.
         drain: Option<Duration>,
+    }
+
+    /// The URLs under which the platform fetches files that want a provider's credentials.
+    "`media`" Media {
+        /// What they are signed with: a reference to a secret, or a list of them, of which the first signs and all
+        /// are good. Nodes that share the work need the same. Unless given, one is made and kept in the store.
+        key: Option<Raw>,
+        /// How long they are good, at least 10m; 24h unless given. A mapping may want less.
+        ttl: Option<Duration>,
+        /// The largest file, such as `100MB`, which it is unless given. A mapping may want less.
+        max: Option<Size>,
+        /// How many files are passed on at the same time; 64 unless given.
+        at_once: Option<Count>,
     }
 
     /// What outgoing requests may reach.

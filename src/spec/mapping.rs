@@ -1,5 +1,7 @@
 //! What a mapping file says.
 
+use super::fetch::Fetch;
+use super::life::{Errands, Lifecycle, Poll};
 use super::read::{Count, Decoding, Docs, Duration, Flag, Map, Rate, Raw, Size, choice, record};
 use super::request::{AuthChoice, Request, Sign};
 use crate::plan::{
@@ -43,6 +45,19 @@ record! {
         webhooks: Vec<Webhook>,
         /// How a message is sent.
         send: Option<Send>,
+        /// How files of the provider are downloaded that want credentials.
+        fetch: Option<Fetch>,
+        /// What the life of a channel needs at the provider.
+        lifecycle: Option<Lifecycle>,
+        /// What the platform may ask for beside messages, by name: `POST {channel}/actions/NAME` with `{"contactId"}`, such
+        /// as a typing indicator. One exchange or a list of them.
+        actions: Map<Errands>,
+        /// How news is fetched, by name.
+        poll: Map<Poll>,
+        /// What is known of a contact who wrote without a name: `{name, first_name, last_name, avatar, email, ..}`,
+        /// usually a `$call`; or `{value, ttl}`, where `ttl` says how long that is good (7d unless given). Looked up once,
+        /// when the message is delivered; fills what the webhook does not say.
+        lookup_contact: Option<Raw>,
         /// How fast.
         limits: Option<Limits>,
         /// What happens when it fails.
@@ -249,6 +264,10 @@ record! {
         error: Option<Raw>,
         /// For `opt_out`, `contact` and `event`: the text of a message that tells the agent.
         as_text: Option<Raw>,
+        /// The poll that is run at once, as soon as the webhook is safe: for providers that only say that there is news.
+        poll: Option<Text>,
+        /// What that poll sees as `arg.NAME`.
+        with: Map<Raw>,
         /// What is remembered, by `contact.NAME` or `channel.NAME`: a value, or `{value, ttl}`. An empty value
         /// changes nothing. Read as `store.contact.NAME`.
         remember: Map<Raw>,
@@ -476,8 +495,8 @@ record! {
         cache: Option<Cache>,
     }
 
-    /// One exchange of a call, or one value: exactly one of `request` and `compute`.
-    "a step of a call" CallStep {
+    /// One exchange, or one value: exactly one of `request` and `compute`.
+    "a step" CallStep {
         /// The name under which later steps see its value.
         id: Option<Text>,
         /// What must hold for the step to run.

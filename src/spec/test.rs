@@ -32,7 +32,7 @@ record! {
         deployment: Map<Raw>,
     }
 
-    /// One test: exactly one of `receive` and `send`.
+    /// One test: exactly one of `receive`, `send` and `run`.
     "a test" TestCase {
         /// What it shows.
         name: Text,
@@ -49,6 +49,8 @@ record! {
         receive: Option<Receive>,
         /// A message that leaves.
         send: Option<SendCase>,
+        /// What the gateway does of its own accord.
+        run: Option<RunCase>,
         /// What the provider answers, in order or by URL.
         provider: Vec<Answer>,
         /// What must come of it; only what is named is compared.
@@ -102,6 +104,24 @@ record! {
         locale: Option<Text>,
     }
 
+    /// What the gateway does of its own accord: exactly one of `lifecycle`, `action`, `poll` and `lookup_contact`.
+    "`run`" RunCase {
+        /// `on_connect`, `on_disconnect` or `probe`.
+        lifecycle: Option<Text>,
+        /// An action of the mapping.
+        action: Option<Text>,
+        /// For an action: the contact.
+        contact_id: Option<Text>,
+        /// A poll of the mapping: all of its pages.
+        poll: Option<Text>,
+        /// For a poll: what the rule that asks for it gives.
+        with: Map<Raw>,
+        /// For a poll: where the last page left off; nowhere yet unless given.
+        cursor: Option<Raw>,
+        /// The id of a contact whose name is looked up.
+        lookup_contact: Option<Text>,
+    }
+
     /// One scripted answer of the provider.
     "an answer" Answer {
         /// Only to this method.
@@ -130,8 +150,17 @@ record! {
         reply: Option<Raw>,
         /// The canonical events; the number must match.
         events: Option<Raw>,
+        /// The polls that a webhook asks for, as `{poll, with}`; the number must match.
+        polls: Option<Raw>,
+        /// What a `run` came to: what a look-up found, or what the last exchange returned.
+        value: Option<Raw>,
+        /// Where the next poll begins.
+        cursor: Option<Raw>,
         /// The requests to the provider; the number must match.
         requests: Option<Raw>,
+        /// The requests with which the files of the events are fetched, as the platform would have it; the number must
+        /// match.
+        downloads: Option<Raw>,
         /// `sent`, `failed`, `retry`, `throttled` or `opt_out`.
         outcome: Option<Raw>,
         /// The provider's ids.

@@ -42,6 +42,7 @@ macro_rules! suite {
             pieces_of_another_message_with_the_same_key_push_the_earlier_out,
             everything_that_was_sent_up_to_a_moment_is_read,
             a_watermark_waits_for_a_message_that_is_recorded_later,
+            a_secret_stays_as_it_was_first,
             old_things_are_purged_and_ids_are_not_given_out_twice,
         );
     };
@@ -526,4 +527,10 @@ pub(crate) async fn a_watermark_waits_for_a_message_that_is_recorded_later(store
     let later = Settlement { begun_at: NOW + 8000, ..settlement(&two, ids(&[&["p2"]])) };
     assert_eq!(store.settle(later).await.unwrap().new, []);
     assert_eq!(store.purge(NOW + 49 * HOUR).await.unwrap().receipts, 1);
+}
+
+pub(crate) async fn a_secret_stays_as_it_was_first(store: &dyn Store) {
+    assert_eq!(store.secret("media".into(), vec![1]).await, Ok(vec![1]));
+    assert_eq!(store.secret("media".into(), vec![2]).await, Ok(vec![1]));
+    assert_eq!(store.secret("other".into(), vec![3]).await, Ok(vec![3]));
 }

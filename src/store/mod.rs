@@ -90,6 +90,9 @@ pub trait Store: Send + Sync {
     /// messages that were. Call it every second or so.
     fn release(&self, now: Millis) -> Answer<usize>;
 
+    /// A secret of this installation: the one that is kept under that name, or `fresh`, which is kept from now on.
+    fn secret(&self, name: SmolStr, fresh: Vec<u8>) -> Answer<Vec<u8>>;
+
     /// How much of everything there is.
     fn counts(&self) -> Answer<Counts>;
 

@@ -11,6 +11,8 @@ mod channels;
 mod crash;
 mod dry_run;
 mod four;
+mod life;
+mod media;
 mod memory;
 mod outage;
 mod rate;

@@ -92,6 +92,7 @@ fn modules_know_only_those_that_they_may() {
         ("yaml", &["spec", "compile", "plan", "pipeline", "server"]),
         ("spec", &["compile", "pipeline", "server"]),
         ("compile", &["pipeline", "server", "store", "delivery"]),
+        ("media", &["spec", "yaml", "compile", "server", "store", "delivery"]),
         ("delivery", &["pipeline", "spec", "yaml", "server"]),
         ("store", &["pipeline", "spec", "yaml", "server", "delivery"]),
     ];

@@ -92,7 +92,7 @@ impl Compiler<'_> {
             id_owner,
             timestamp: made(&rule.timestamp, names),
             text: made(&rule.text, &later),
-            attachments: made(&rule.attachments, &later),
+            attachments: made(&rule.attachments, &later).map(|list| list.postponing("url")),
             location: made(&rule.location, &later),
             status: made(&rule.status, names),
             error: made(&rule.error, names),
@@ -150,6 +150,7 @@ impl Compiler<'_> {
         } else if let Some(body) = node.get("$do") {
             self.attachments(body);
         } else {
+            node.get("url").iter().for_each(|url| self.postponed_calls(url));
             self.members(node, KEYS, "an attachment");
         }
     }

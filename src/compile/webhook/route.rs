@@ -38,6 +38,16 @@ impl Compiler<'_> {
             start += method.len() + 1;
         }
         let mut segments = Vec::new();
+        let action = path.trim().trim_matches('/').split_once('/');
+        if action.is_some_and(|(first, rest)| first == "actions" && !rest.contains('/')) && !shared {
+            let at = text.rfind("actions").unwrap_or(0);
+            let span = route.span_of(at..at + "actions".len());
+            let problem =
+                Diagnostic::new(Code::InvalidRoute, span, "the routes `actions/NAME` are the platform's");
+            let problem = problem.label("here IS-Messenger asks for the mapping's `actions`");
+            self.out.push(problem.help("choose another path, such as `receive`"));
+            sound = false;
+        }
         if matches!(path.trim().trim_matches('/'), "message" | "message/message") && !shared {
             let at = text.rfind("message").unwrap_or(0);
             let span = route.span_of(at..at + "message".len());

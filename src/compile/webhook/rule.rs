@@ -20,7 +20,7 @@ impl Compiler<'_> {
         (unique, when, lets, ignore)
     }
 
-    pub(super) fn rule(&mut self, rule: &spec::Rule, outer: &Names) -> Rule {
+    pub(in crate::compile) fn rule(&mut self, rule: &spec::Rule, outer: &Names) -> Rule {
         let each = rule.each.as_ref().map(|raw| self.value(&raw.0, outer));
         let mut names = outer.clone();
         if rule.shape.is_unread("let") {
@@ -53,12 +53,14 @@ impl Compiler<'_> {
             let problem = problem.label("it answers what this rule emits");
             self.out.push(problem.help("add `emit:`, or write `reply:` to end the request"));
         }
+        let poll = self.poke(rule, &names);
         let remember = self.rule_memos(rule, &names);
         let rules: Vec<Rule> = rule.events.iter().map(|inner| self.rule(inner, &names)).collect();
-        let keys = ["emit", "ignore", "reply", "ack", "remember", "events"];
+        let keys = ["emit", "poll", "ignore", "reply", "ack", "remember", "events"];
         let unread = keys.into_iter().any(|key| rule.shape.is_unread(key));
         let nothing = rule.emit.is_none()
             && rule.reply.is_none()
+            && poll.is_none()
             && remember.is_none()
             && rules.is_empty()
             && ignore.is_none();
@@ -68,7 +70,7 @@ impl Compiler<'_> {
             self.out.push(problem.help("add `emit:`, `ignore:`, `reply:`, `remember:` or nested `events:`"));
         }
         let also = rule.also.is_some_and(|flag| flag.0);
-        Rule { each, unique, when, lets, ignore, reply, emit, ack, remember, also, rules }
+        Rule { each, unique, when, lets, ignore, reply, emit, ack, poll, remember, also, rules }
     }
 
     /// The members of an event in a rule that makes none: they are judged all the same. Says whether it told

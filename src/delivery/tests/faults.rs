@@ -118,6 +118,7 @@ impl Store for Full {
         memory(channel: SmolStr, contact: SmolStr, now: Millis) -> crate::memory::Memory;
         remember(changes: Vec<crate::memory::Remember>) -> ();
         release(now: Millis) -> usize;
+        secret(name: SmolStr, fresh: Vec<u8>) -> Vec<u8>;
         counts() -> Counts;
         list(filter: Filter) -> Vec<Record>;
         show(id: DeliveryId) -> Option<Record>;

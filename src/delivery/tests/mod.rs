@@ -88,6 +88,9 @@ impl Store for Patient {
     fn release(&self, now: Millis) -> Answer<usize> {
         hold(self.0.release(now))
     }
+    fn secret(&self, name: SmolStr, fresh: Vec<u8>) -> Answer<Vec<u8>> {
+        hold(self.0.secret(name, fresh))
+    }
     fn counts(&self) -> Answer<Counts> {
         hold(self.0.counts())
     }

@@ -27,6 +27,7 @@ fn captions(max: i64) -> Caption {
 
 fn image(name: &str, caption: Option<&str>) -> Attachment {
     Attachment {
+        source: None,
         media: Media::Image,
         url: format!("https://x.example/{name}"),
         mime: Some("image/png".into()),
@@ -98,6 +99,7 @@ fn attachments_stand_after_the_text_where_the_plan_says_so() {
 #[test]
 fn an_attachment_that_the_provider_does_not_take_becomes_a_line_with_its_caption() {
     let pdf = Attachment {
+        source: None,
         media: Media::File,
         url: "https://x.example/c".into(),
         mime: Some("application/pdf".into()),

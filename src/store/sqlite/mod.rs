@@ -13,6 +13,7 @@ mod read;
 mod receipts;
 mod row;
 mod schema;
+mod secret;
 mod settle;
 mod watermarks;
 mod writer;
@@ -231,6 +232,13 @@ impl Store for SqliteStore {
     fn remember(&self, changes: Vec<Remember>) -> Answer<()> {
         expect(self.write(Work::Remember(changes)), |done| match done {
             Done::Remembered => Some(()),
+            _ => None,
+        })
+    }
+
+    fn secret(&self, name: SmolStr, fresh: Vec<u8>) -> Answer<Vec<u8>> {
+        expect(self.write(Work::Secret(name, fresh)), |done| match done {
+            Done::Secret(secret) => Some(secret),
             _ => None,
         })
     }

@@ -141,6 +141,12 @@ const MIGRATIONS: &[&str] = &[
     CREATE INDEX watermarks_seen ON watermarks (seen_at);
     -- What a watermark may move: messages that were neither read nor lost.
     CREATE INDEX messages_open ON messages (channel, contact, sent_at) WHERE status < 2;
+  ",
+    r"
+    CREATE TABLE secrets (              -- what this installation made up for itself
+        name TEXT PRIMARY KEY,
+        value BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
 ",
 ];
 

@@ -8,11 +8,12 @@
 use std::sync::Arc;
 
 use rusqlite::{Connection, TransactionBehavior};
+use smol_str::SmolStr;
 use tokio::sync::{mpsc, oneshot};
 
 use super::connect::Place;
 use super::purge::{self, Cursor};
-use super::{accept, fault, memory, pieces, settle};
+use super::{accept, fault, memory, pieces, secret, settle};
 use crate::memory::Remember;
 use crate::store::{Acceptance, Accepted, Delivery, Feed, Retention, Settled, Settlement, StoreError};
 use crate::world::Millis;
@@ -32,6 +33,8 @@ pub(super) enum Work {
     Release(Millis),
     /// One slice of a purge.
     Purge(Cursor, Millis),
+    /// A secret by name, and what it is if there is none.
+    Secret(SmolStr, Vec<u8>),
 }
 
 /// What came of it.
@@ -46,6 +49,8 @@ pub(super) enum Done {
     Released(Option<Arc<Delivery>>),
     /// Of a slice.
     Purged(purge::Slice),
+    /// The secret.
+    Secret(Vec<u8>),
 }
 
 /// A request to the writer.
@@ -141,6 +146,7 @@ impl Writer {
                 Work::Purge(cursor, now) => {
                     Done::Purged(purge::slice(&transaction, cursor, *now, &retention)?)
                 }
+                Work::Secret(name, fresh) => Done::Secret(secret::secret(&transaction, name, fresh)?),
             });
         }
         // Dropping the transaction on an error above, or a failed commit, rolls it back.
@@ -155,7 +161,7 @@ impl Writer {
                 Done::Accepted(accepted) => accepted.new.as_slice(),
                 Done::Settled(settled) => settled.new.as_slice(),
                 Done::Released(released) => released.as_slice(),
-                Done::Remembered | Done::Purged(_) => &[],
+                Done::Remembered | Done::Purged(_) | Done::Secret(_) => &[],
             };
             for delivery in new {
                 self.feed.push(delivery);

@@ -1,5 +1,7 @@
 //! What the tests share.
 
+mod api;
+mod files;
 mod folder;
 mod gateway;
 pub mod http;
@@ -9,6 +11,8 @@ mod stand_in;
 mod town;
 mod wait;
 
+pub use api::{Api, Asked};
+pub use files::{BIG, FILES_TOKEN, Files, SMALL};
 pub use folder::Folder;
 pub use gateway::Gateway;
 pub use openssl::{hmac_sha1_base64, hmac_sha256_hex, verifies_p256};
