@@ -102,7 +102,7 @@ record! {
 
     /// How a token of OAuth 2.0 is fetched.
     "`oauth2`" OAuth2 {
-        /// What the token is given for; client_credentials unless given.
+        /// What the token is given for; `client_credentials` unless given.
         grant: Option<Grant>,
         /// Where it is fetched, relative to `http.base`.
         token_url: Raw,
