@@ -124,29 +124,18 @@ fn receiving(args: &Args, stage: &Stage<'_>, path: &Path) -> Result<Verdict, Tro
     for (index, given) in requests.iter().enumerate() {
         let (shared, request) = request_of(stage, given).map_err(Trouble)?;
         let rehearsed = receive(stage, shared, &request, &provider, &mut kept);
-        let mut json = rehearsed.json.as_map().cloned().unwrap_or_default();
-        if args.provider.is_some() {
-            json.insert("downloads", downloads(stage, rehearsed.json.get("events"), &provider));
-        }
-        let json = Value::Map(json.into());
         if args.format == Format::Text {
             print(&format!("== request {}: {} {}", index + 1, request.method, request.url));
             for (name, value) in &rehearsed.trace.0 {
                 print(&format!("-- {name}\n{}", pretty(value)));
             }
-            let shown = [
-                "verdict",
-                "reason",
-                "events",
-                "platform_requests",
-                "calls",
-                "remembered",
-                "downloads",
-                "reply",
-            ];
-            print(&sections(&json, &shown));
+            let mut shown = rehearsed.json.as_map().cloned().unwrap_or_default();
+            shown.insert("downloads", downloads(stage, rehearsed.json.get("events"), &provider));
+            let names = ["verdict", "reason", "events", "platform_requests", "calls", "downloads"];
+            let json = Value::Map(shown.into());
+            print(&sections(&json, &[&names[..], &["remembered", "reply"]].concat()));
         }
-        results.push(json);
+        results.push(rehearsed.json);
     }
     if args.format == Format::Json {
         print(&pretty(&Value::map([("results", Value::list(results))])));

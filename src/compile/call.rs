@@ -50,6 +50,11 @@ impl Calls {
         calls
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.names.len()
+    }
+
     fn place(&self, name: &str) -> Option<usize> {
         self.names.iter().position(|(known, _)| known.value == name)
     }
@@ -207,6 +212,9 @@ impl Compiler<'_> {
     fn cache(&mut self, cache: &spec::Cache, names: &Names, with_response: &Names) -> Cache {
         let with_response = with_response.without_calls(super::send::NO_CALLS);
         let refresh = cache.refresh_on.as_ref();
+        if cache.persist.is_some_and(|flag| flag.0) {
+            self.memory.read.mark();
+        }
         let statuses = refresh.and_then(|refresh| refresh.status.as_ref());
         Cache {
             key: cache.key.as_ref().map(|raw| self.value(&raw.0, names)),

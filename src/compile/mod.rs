@@ -8,6 +8,7 @@ mod condition;
 mod fetch;
 mod lets;
 mod life;
+mod oauth2;
 mod parts;
 mod remember;
 mod request;
@@ -22,9 +23,9 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-use crate::diagnostic::{Code, Diagnostic, Diagnostics};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, Span};
 use crate::expression::{Constant, Declared, Names, Read, Remembered, Scope, Table, Value};
-use crate::plan::{Branch, ConfigField, ConfigType, Limits, Plan, Quota, Rate, Retry};
+use crate::plan::{self, Branch, ConfigField, ConfigType, Limits, Plan, Quota, Rate, Retry};
 use crate::spec::{self, FromNode, Map};
 use crate::yaml::{Node, Text};
 
@@ -58,6 +59,8 @@ struct Compiler<'o> {
     deployment: Option<Vec<Declared>>,
     /// None: they could not be read, so no call can be called unknown.
     calls: Option<Calls>,
+    /// The calls that fetch tokens of OAuth 2.0, each with the place of its `oauth2`.
+    tokens: Vec<(Span, plan::Call)>,
     /// None: they could not be read, so no poll can be called unknown.
     polls: Option<Polls>,
     address: bool,
@@ -119,6 +122,7 @@ impl<'o> Compiler<'o> {
         Self {
             out,
             calls: (!spec.shape.is_unread("calls")).then_some(calls),
+            tokens: Vec::new(),
             polls: (!spec.shape.is_unread("poll")).then_some(polls),
             tables: (!spec.shape.is_unread("tables")).then_some(tables),
             config,
@@ -150,6 +154,7 @@ impl<'o> Compiler<'o> {
         let send = spec.send.as_ref().and_then(|send| self.send(spec, send));
         let fetch = self.fetch(spec);
         let life = self.life(spec);
+        let tokens = std::mem::take(&mut self.tokens).into_iter().map(|(_, call)| call);
         Plan {
             name: spec.name.value.clone(),
             title: spec
@@ -160,7 +165,7 @@ impl<'o> Compiler<'o> {
             contact_id: spec.contact_id,
             config: self.fields(&spec.config),
             deployment: self.fields(&spec.deployment),
-            calls,
+            calls: calls.into_iter().chain(tokens).collect(),
             reads_store: self.memory.read.is_read(),
             webhooks,
             send,

@@ -13,7 +13,7 @@ use crate::spec::{self, AuthChoice, FromNode, Map, PartSpec, Raw};
 use crate::yaml::{Entry, Node, Text};
 
 const BODIES: [&str; 5] = ["json", "form", "xml", "multipart", "body"];
-const AUTHS: [&str; 6] = ["basic", "bearer", "header", "query", "oauth1", "sigv4"];
+const AUTHS: [&str; 7] = ["basic", "bearer", "header", "query", "oauth1", "oauth2", "sigv4"];
 
 impl Compiler<'_> {
     pub(super) fn request(
@@ -38,14 +38,12 @@ impl Compiler<'_> {
         let auth = request.auth.as_ref().or_else(|| http.and_then(|http| http.auth.as_ref()));
         let sign = request.sign.as_ref().or_else(|| http.and_then(|http| http.sign.as_ref()));
         Request {
-            base: http
-                .and_then(|http| http.base.as_ref())
-                .map(|raw| self.value(&raw.0, names).into_address()),
+            base: self.base(http, names),
             method: request.method.as_ref().map(|raw| self.value(&raw.0, names)),
             url: self.value(&request.url.0, names).into_address(),
             query,
             headers,
-            auth: auth.map_or(Auth::None, |auth| self.auth(auth, names)),
+            auth: auth.map_or(Auth::None, |auth| self.auth(http, auth, names)),
             body,
             sign: sign.map(|sign| self.sign(sign, names)),
             media: self.media,
@@ -57,7 +55,7 @@ impl Compiler<'_> {
         let names = &self.names(SEND);
         http.base.iter().for_each(|raw| drop(self.value(&raw.0, names)));
         self.inherited(http, names);
-        http.auth.iter().for_each(|auth| drop(self.auth(auth, names)));
+        http.auth.iter().for_each(|auth| drop(self.auth(Some(http), auth, names)));
         http.sign.iter().for_each(|sign| drop(self.sign(sign, names)));
     }
 
@@ -130,7 +128,7 @@ impl Compiler<'_> {
         sound
     }
 
-    fn optional_value(&mut self, raw: Option<&Raw>, names: &Names) -> Template {
+    pub(super) fn optional_value(&mut self, raw: Option<&Raw>, names: &Names) -> Template {
         raw.map_or(Template::Literal(Value::Null), |raw| self.value(&raw.0, names))
     }
 
@@ -217,7 +215,7 @@ impl Compiler<'_> {
         Sign { lets, headers: members(&sign.headers, "headers"), query: members(&sign.query, "query") }
     }
 
-    fn auth(&mut self, auth: &AuthChoice, names: &Names) -> Auth {
+    fn auth(&mut self, http: Option<&spec::Http>, auth: &AuthChoice, names: &Names) -> Auth {
         let AuthChoice::By(auth) = auth else { return Auth::None };
         let given = [
             auth.basic.is_some(),
@@ -225,6 +223,7 @@ impl Compiler<'_> {
             auth.header.is_some(),
             auth.query.is_some(),
             auth.oauth1.is_some(),
+            auth.oauth2.is_some(),
             auth.sigv4.is_some(),
         ];
         if given.iter().filter(|given| **given).count() != 1 {
@@ -253,6 +252,9 @@ impl Compiler<'_> {
                 token: self.optional_value(keys.token.as_ref(), names),
                 token_secret: self.optional_value(keys.token_secret.as_ref(), names),
             }));
+        }
+        if let Some(oauth2) = &auth.oauth2 {
+            return self.oauth2(http, oauth2);
         }
         let Some(keys) = &auth.sigv4 else { return Auth::None };
         Auth::SigV4(Box::new(SigV4 {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use smol_str::SmolStr;
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::Gateway;
@@ -107,7 +108,14 @@ impl Gateway {
             &self.world,
             channel.limits.timeout,
         );
+        if channel.plan.reads_store {
+            let name = channel.channel.name.clone();
+            fetching = fetching.about(self.store.memory(name, SmolStr::default(), self.world.now()).await?);
+        }
         let opened = open(&mut fetching, &*self.transport, &self.calls, asked, max).await;
+        if !fetching.remembered().is_empty() {
+            self.store.remember(fetching.remembered().to_vec()).await?;
+        }
         let download = opened.inspect_err(|error| {
             let what = match &token.source {
                 Source::Url { .. } => "a URL",

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use smol_str::SmolStr;
 
 use super::receive::enter;
@@ -17,7 +18,7 @@ use crate::call::{
     Cached, CallCache, Claim, Lookup, Meaning, Outgoing, Response, TransportError, build, interpret,
     millis_of,
 };
-use crate::expression::{Env, Failure, Known, Scope, Value, Wanted};
+use crate::expression::{Env, Failure, Known, Scope, Value, Wanted, hex};
 use crate::memory::{Memory, Remember};
 use crate::message::Fault;
 use crate::plan::{Cache, Call, CallAction, Channel, Exchange, Memo, Owner, Plan};
@@ -221,7 +222,6 @@ impl<'p, 'w> Calling<'p, 'w> {
         env.answers.known = self.known.clone();
         env.set(Scope::Store, self.store.clone());
         env.answers.wanted = None;
-        env.answers.used.clear();
         env.refill();
     }
 
@@ -394,8 +394,12 @@ impl<'p, 'w> Calling<'p, 'w> {
     pub(super) fn forget(&mut self, used: &[String]) -> bool {
         let mut any = false;
         for key in used {
-            if let Some((_, place)) = self.cached.remove(key) {
+            if let Some((index, place)) = self.cached.remove(key) {
                 self.cache.forget(&place);
+                let cache = self.plan.calls.get(index).and_then(|call| call.cache.as_ref());
+                if cache.is_some_and(|cache| cache.persist) {
+                    self.keep(&place, None);
+                }
                 Arc::make_mut(&mut self.known).remove(key);
                 any = true;
             }
@@ -431,7 +435,38 @@ impl<'p, 'w> Calling<'p, 'w> {
         if let Some(key) = &cache.key {
             key.eval(env).map_err(Some)?;
         }
-        Ok(self.cache.look_up(&self.cache_key(call, frame, env), env.now))
+        let place = self.cache_key(call, frame, env);
+        let found = self.cache.look_up(&place, env.now);
+        if let (Lookup::Make(_), true) = (&found, cache.persist)
+            && let Some(kept) = self.kept(&place)
+        {
+            self.cache.put(&place, kept.clone());
+            return Ok(Lookup::Found(kept.value));
+        }
+        Ok(found)
+    }
+
+    /// What the store has of a value that outlives the process.
+    fn kept(&self, place: &str) -> Option<Cached> {
+        let kept = self.memory.channel.get(&kept_name(place))?;
+        let expires_at = kept.get("until").to_int().and_then(|until| Millis::try_from(until).ok())?;
+        let value = Ok(kept.get("value").clone());
+        (expires_at > self.base.now).then_some(Cached { value, expires_at })
+    }
+
+    /// Keeps a value in the store, or nothing any more.
+    fn keep(&mut self, place: &str, cached: Option<(&Value, Millis)>) {
+        let value = cached.map_or(Value::Null, |(value, until)| {
+            Value::map([("value", value.clone()), ("until", Value::Int(until.into()))])
+        });
+        let change = Remember {
+            channel: self.channel.clone(),
+            contact: SmolStr::default(),
+            name: kept_name(place),
+            value,
+            expires_at: cached.map(|(_, until)| until),
+        };
+        self.change(vec![change]);
     }
 
     fn cache_key(&self, call: &Call, frame: &Frame, env: &mut Env<'_>) -> String {
@@ -505,6 +540,9 @@ impl<'p, 'w> Calling<'p, 'w> {
             if let Some(ttl) = ttl.and_then(|ttl| Millis::try_from(ttl).ok()).filter(|ttl| *ttl > 0) {
                 let expires_at = self.base.now.saturating_add(ttl);
                 self.cache.put(&place, Cached { value: value.clone(), expires_at });
+                if let (Ok(value), true) = (&value, cache.persist) {
+                    self.keep(&place, Some((value, expires_at)));
+                }
             }
             self.cached.insert(frame.key.clone(), (index, place));
             self.claims.retain(|(key, _)| *key != frame.key);
@@ -513,6 +551,11 @@ impl<'p, 'w> Calling<'p, 'w> {
         }
         Arc::make_mut(&mut self.known).insert(frame.key, value);
     }
+}
+
+/// The name under which a channel remembers the value of a call.
+fn kept_name(place: &str) -> SmolStr {
+    SmolStr::from(format!("call.{}", hex(Sha256::digest(place.as_bytes()).get(..16).unwrap_or_default())))
 }
 
 /// How long what a step gave could be used again, in milliseconds: the last step's counts.

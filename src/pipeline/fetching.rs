@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use smol_str::SmolStr;
 use url::Url;
 
 use super::calling::{CallProgress, CallStep, Calling};
@@ -14,6 +15,7 @@ use super::receive::enter;
 use super::sending::Outcome;
 use crate::call::{CallCache, Outgoing, Response, TransportError, build, glob};
 use crate::expression::{Call, Env, Failure, Scope, Template, Value};
+use crate::memory::{Memory, Remember};
 use crate::message::{Fault, Source};
 use crate::plan::{Channel, Fetch, Plan};
 use crate::world::World;
@@ -82,6 +84,18 @@ impl<'p, 'w> Fetching<'p, 'w> {
             refreshed: false,
             ended: None,
         }
+    }
+
+    /// The same with what the channel remembers.
+    #[must_use]
+    pub fn about(mut self, memory: Memory) -> Self {
+        self.calling = self.calling.about(SmolStr::default(), memory);
+        self
+    }
+
+    /// What is to be remembered because of the requests of calls.
+    pub fn remembered(&self) -> &[Remember] {
+        self.calling.remembered()
     }
 
     /// What is to be done next.

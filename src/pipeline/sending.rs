@@ -134,6 +134,8 @@ pub struct Sending<'p, 'w> {
     calling: Calling<'p, 'w>,
     /// The parts of the message; none before they are known.
     parts: Option<Vec<Value>>,
+    /// The answers of calls that the message as a whole was made with.
+    used: Vec<String>,
     /// The step that is next, none of whose items is settled before it is reached.
     step: usize,
     /// The items of that step, each with a request of its own; none before the step is reached.
@@ -174,6 +176,7 @@ impl<'p, 'w> Sending<'p, 'w> {
             calling: Calling::new(plan, channel, cache, calls, world, timeout)
                 .about(SmolStr::new(&message.contact_id), memory),
             parts: None,
+            used: Vec::new(),
             step: 0,
             items: None,
             at: 0,
@@ -270,6 +273,7 @@ impl<'p, 'w> Sending<'p, 'w> {
             self.env.set_local(*slot, value.clone());
         }
         self.parts = Some(parts);
+        self.used = self.env.answers.used.clone();
         Ok(())
     }
 
@@ -340,6 +344,7 @@ impl<'p, 'w> Sending<'p, 'w> {
         }
         let Some(step) = self.send.steps.get(self.step) else { return };
         let known = self.calling.remembered().len();
+        self.env.answers.used.extend_from_slice(&self.used);
         let followed = self.calling.follow(&step.exchange, answer, &mut self.progress.again, &mut self.env);
         if !matches!(followed, Followed::Again(_)) {
             self.calling.consume(&step.consume);

@@ -91,6 +91,14 @@ words! {
         Wecom = "wecom",
     }
 
+    /// What a token of OAuth 2.0 is given for.
+    Grant {
+        /// The client's own secret.
+        ClientCredentials = "client_credentials",
+        /// A token of the channel's, which may be replaced each time.
+        RefreshToken = "refresh_token",
+    }
+
     /// How bytes are written as text.
     Encoding {
         /// Hexadecimal digits.

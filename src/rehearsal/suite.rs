@@ -70,8 +70,10 @@ fn run_case(plan: &Plan, channel: Option<&TestChannel>, case: &TestCase) -> Case
         return result;
     }
     let outcome = match (&case.receive, &case.send) {
-        (Some(received), None) => earlier(&stage, case)
-            .and_then(|(mut kept, provider)| rehearse_webhook(&stage, received, &provider, &mut kept)),
+        (Some(received), None) => earlier(&stage, case).and_then(|(mut kept, provider)| {
+            let outcome = rehearse_webhook(&stage, received, &provider, &mut kept)?;
+            Ok(with_downloads(&stage, &outcome, &provider))
+        }),
         (None, Some(sent)) => earlier(&stage, case)
             .and_then(|(mut kept, provider)| rehearse_message(&stage, sent, &provider, &mut kept)),
         (None, None) if let Some(given) = &case.run => earlier(&stage, case)
@@ -146,10 +148,14 @@ fn rehearse_webhook(
     if given.sign.is_some_and(|flag| flag.0) {
         sign_webhook(stage, shared, &mut request)?;
     }
-    let json = receive(stage, shared, &request, provider, kept).json;
-    let mut outcome = json.as_map().cloned().unwrap_or_default();
-    outcome.insert("downloads", downloads(stage, json.get("events"), provider));
-    Ok(Value::Map(outcome.into()))
+    Ok(receive(stage, shared, &request, provider, kept).json)
+}
+
+/// What a webhook came to, with the requests that the files of its events are fetched with.
+fn with_downloads(stage: &Stage<'_>, outcome: &Value, provider: &Scripted) -> Value {
+    let mut members = outcome.as_map().cloned().unwrap_or_default();
+    members.insert("downloads", downloads(stage, outcome.get("events"), provider));
+    Value::Map(members.into())
 }
 
 /// The webhook of a test, not signed yet, and whether it is for a shared route.

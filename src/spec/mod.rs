@@ -22,7 +22,7 @@ pub use mapping::*;
 pub use overlay::with_overlays;
 pub(crate) use read::unknown_keys;
 pub use read::{Count, Docs, Duration, Flag, FromNode, Map, Rate, Raw, Shape, Size};
-pub use request::{Auth, AuthChoice, BodySpec, FileSpec, OAuth1, PartSpec, Request, SigV4, Sign};
+pub use request::{Auth, AuthChoice, BodySpec, FileSpec, OAuth1, OAuth2, PartSpec, Request, SigV4, Sign};
 pub use schema::{FileKind, schema};
 pub use test::{
     Answer as ScriptedAnswer, Expect, MappingTests, Receive, RunCase, SendCase, TestCase, TestChannel,

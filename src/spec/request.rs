@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use super::read::{FromNode, Map, Raw, record};
+use super::read::{Flag, FromNode, Map, Raw, choice, record};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Span};
+use crate::plan::Grant;
 use crate::yaml::{Kind, Node};
 
 record! {
@@ -94,6 +95,30 @@ record! {
         oauth1: Option<OAuth1>,
         /// AWS Signature Version 4: everything is signed but the bytes of a file.
         sigv4: Option<SigV4>,
+        /// OAuth 2.0: a token is fetched, kept until it runs out, renewed where the provider refuses it (401), and sent
+        /// in the `Authorization` header.
+        oauth2: Option<OAuth2>,
+    }
+
+    /// How a token of OAuth 2.0 is fetched.
+    "`oauth2`" OAuth2 {
+        /// What the token is given for; `client_credentials` unless given.
+        grant: Option<Grant>,
+        /// Where it is fetched, relative to `http.base`.
+        token_url: Raw,
+        /// The client's identifier.
+        client_id: Raw,
+        /// The client's secret.
+        client_secret: Option<Raw>,
+        /// The refresh token that the channel was given. Where the provider replaces it, the new one is remembered
+        /// instead.
+        refresh_token: Option<Raw>,
+        /// What the token is for, in the provider's words.
+        scope: Option<Raw>,
+        /// Whether identifier and secret go into the `Authorization` header; into the form unless given.
+        basic: Option<Flag>,
+        /// More fields of the form.
+        params: Map<Raw>,
     }
 
     /// The credentials of OAuth 1.0.
@@ -130,6 +155,10 @@ pub enum AuthChoice {
     None,
     /// In this way.
     By(Box<Auth>),
+}
+
+choice! {
+    "a grant" Grant;
 }
 
 impl FromNode for AuthChoice {

@@ -55,7 +55,7 @@ impl Four {
         for (name, host) in APIS {
             let shipped = format!("{}/mappings/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
             let mapping = std::fs::read_to_string(shipped).unwrap();
-            assert_eq!(mapping.matches(host).count(), 1, "{name}");
+            assert!(mapping.contains(host), "{name}");
             let mapping = mapping.replace(host, &format!("{}/{name}", provider.url));
             folder.write(&format!("mappings/{name}.yaml"), mapping);
         }
