@@ -1,12 +1,13 @@
 //! A thousand hostile payloads for every shipped mapping: never a panic, always a verdict, and nothing that the
 //! platform would refuse ever leaves. The mutations are seeded, so a failure can be repeated.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use patchcord::call::Scripted;
-use patchcord::load::Library;
+use patchcord::load::{Library, Loaded};
 use patchcord::pipeline::Incoming;
 use patchcord::plan::{ContactIdKind, Plan};
 use patchcord::rehearsal::{self, Stage, read_tests, sent_of, sign_webhook, stage_of, webhook_of};
@@ -40,11 +41,17 @@ impl Dice {
     }
 }
 
-/// A mapping with its tests.
+/// A mapping and its variants, with their tests.
 struct Subject {
     name: String,
-    plan: Arc<Plan>,
+    plans: BTreeMap<String, Plan>,
     tests: MappingTests,
+}
+
+impl Subject {
+    fn plan(&self, case: &TestCase) -> &Plan {
+        &self.plans[case.mapping.as_ref().map_or(self.name.as_str(), |name| name.value.as_str())]
+    }
 }
 
 /// What is shipped.
@@ -55,13 +62,24 @@ const CONSTRUCTS: &[&str] = &["tests/fixtures/mappings"];
 fn subjects(paths: &[&str]) -> Vec<Subject> {
     let paths: Vec<_> = paths.iter().map(|path| root().join(path)).collect();
     let mut library = Library::read(&paths).unwrap();
-    let subjects = library.mappings.clone().into_iter().map(|mapping| {
+    let subjects = library.mappings.clone().into_iter().map(|mut mapping| {
         let tests = patchcord::load::test_file_of(&mapping.path);
         let tests = read_tests(&tests, &mapping, &mut library).unwrap();
-        let plan = mapping.plan.unwrap();
-        Subject { name: plan.name.to_string(), plan, tests }
+        mapping.trees.clear();
+        (mapping, tests)
     });
-    subjects.collect()
+    let subjects: Vec<_> = subjects.collect();
+    drop(library);
+    subjects.into_iter().map(|(mapping, tests)| subject(mapping, tests)).collect()
+}
+
+fn subject(mapping: Loaded, tests: MappingTests) -> Subject {
+    let name = mapping.name.unwrap().to_string();
+    let own = (name.clone(), mapping.plan.unwrap());
+    let variants = mapping.variants.into_iter().map(|(name, plan)| (name.to_string(), plan.unwrap()));
+    let plans =
+        std::iter::once(own).chain(variants).map(|(name, plan)| (name, Arc::into_inner(plan).unwrap()));
+    Subject { name, plans: plans.collect(), tests }
 }
 
 /// Stands for a number that is too large for any type; put in as text.
@@ -153,6 +171,9 @@ fn hostile_bytes(dice: &mut Dice, body: &[u8]) -> Vec<u8> {
 fn hostile_body(dice: &mut Dice, body: &[u8]) -> Vec<u8> {
     let Ok(mut json) = serde_json::from_slice::<Value>(body) else {
         let fields = String::from_utf8_lossy(body).into_owned();
+        if fields.trim_start().starts_with('<') && dice.below(3) > 0 {
+            return hostile_xml(dice, &fields).into_bytes();
+        }
         if dice.below(3) == 0 || !fields.contains('=') {
             return hostile_bytes(dice, body);
         }
@@ -181,6 +202,25 @@ fn hostile_body(dice: &mut Dice, body: &[u8]) -> Vec<u8> {
         change(&mut json, &mut at, dice);
     }
     json.to_string().replace(&format!("\"{HUGE}\""), &"9".repeat(60)).into_bytes()
+}
+
+/// XML in which some texts and elements are others; most of it can still be read.
+fn hostile_xml(dice: &mut Dice, text: &str) -> String {
+    // What stands between two tags, and the tags.
+    let mut pieces: Vec<String> = text.split_inclusive('>').map(ToString::to_string).collect();
+    for _ in 0..=dice.below(2) {
+        let at = dice.below(pieces.len());
+        let piece = pieces[at].clone();
+        let Some((content, tag)) = piece.split_once('<').filter(|(content, _)| !content.trim().is_empty())
+        else {
+            continue;
+        };
+        let value = hostile_value(dice, &Value::String(content.into()));
+        let value = value.as_str().map_or_else(|| value.to_string(), ToString::to_string);
+        let value = value.replace(HUGE, &"9".repeat(400)).replace(['\u{0}', '\u{7}'], "");
+        pieces[at] = format!("<![CDATA[{}]]><{tag}", value.replace("]]>", ""));
+    }
+    pieces.concat()
 }
 
 fn percent(text: &str) -> String {
@@ -249,7 +289,7 @@ fn json(value: &patchcord::expression::Value) -> Value {
 }
 
 fn stage<'p>(subject: &'p Subject, case: &TestCase) -> Stage<'p> {
-    stage_of(&subject.plan, subject.tests.channel.as_ref(), case).0
+    stage_of(subject.plan(case), subject.tests.channel.as_ref(), case).0
 }
 
 #[test]
@@ -265,49 +305,19 @@ fn no_webhook_brings_a_construct_down_or_gets_nonsense_through() {
 /// So many hostile webhooks for each mapping in these folders, of which at least so many must be accepted.
 fn hostile_webhooks(paths: &[&str], payloads: u64, least: usize) {
     let mut bad = Vec::new();
-    for subject in subjects(paths) {
-        let cases: Vec<&TestCase> =
-            subject.tests.tests.iter().filter(|case| case.receive.is_some()).collect();
-        if cases.is_empty() {
+    for mut subject in subjects(paths) {
+        if !subject.tests.tests.iter().any(|case| case.receive.is_some()) {
             continue;
         }
-        let mut accepted = 0;
-        for seed in 0..payloads {
-            let mut dice = Dice(seed);
-            let case = cases[dice.below(cases.len())];
-            let stage = stage(&subject, case);
-            let given = case.receive.as_ref().unwrap();
-            let Ok((shared, mut request)) = webhook_of(&stage, given) else { continue };
-            hostile_request(&mut dice, &mut request);
-            if given.sign.is_some_and(|flag| flag.0) {
-                let _ = sign_webhook(&stage, shared, &mut request);
-            }
-            let found = attempt(|| {
-                let outcome = json(
-                    &rehearsal::receive(
-                        &stage,
-                        shared,
-                        &request,
-                        &Scripted::default(),
-                        &mut rehearsal::Kept::default(),
-                    )
-                    .json,
-                );
-                accepted += usize::from(outcome["verdict"] == "accepted");
-                problems(&outcome, &subject.plan, &["accepted", "ignored", "rejected", "replied"], "verdict")
-            });
-            if !found.is_empty() {
-                let body = String::from_utf8_lossy(&request.body).chars().take(300).collect::<String>();
-                bad.push(format!(
-                    "{} seed {seed} ({}): {}\n  {body}",
-                    subject.name,
-                    case.name.value,
-                    found.join("; ")
-                ));
-            }
+        let mut accepted = hostile_webhooks_of(&subject, payloads, &mut bad);
+        if accepted < least {
+            // What is refused at the door proves nothing about the rules behind it, and not every proof can be made
+            // here: some need the provider's private key.
+            let webhooks = subject.plans.values_mut().flat_map(|plan| &mut plan.webhooks);
+            webhooks.for_each(|webhook| webhook.verify.clear());
+            accepted = hostile_webhooks_of(&subject, payloads, &mut bad);
         }
-        // What is refused at the door proves nothing about the rules behind it.
-        assert!(accepted >= least, "{}: only {accepted} of {payloads} got through the proofs", subject.name);
+        assert!(accepted >= least, "{}: only {accepted} of {payloads} were accepted", subject.name);
     }
     assert!(
         bad.is_empty(),
@@ -315,6 +325,36 @@ fn hostile_webhooks(paths: &[&str], payloads: u64, least: usize) {
         bad.len(),
         bad.iter().take(20).cloned().collect::<Vec<_>>().join("\n")
     );
+}
+
+/// So many hostile webhooks for one mapping; says how many were accepted.
+fn hostile_webhooks_of(subject: &Subject, payloads: u64, bad: &mut Vec<String>) -> usize {
+    let cases: Vec<&TestCase> = subject.tests.tests.iter().filter(|case| case.receive.is_some()).collect();
+    let mut accepted = 0;
+    for seed in 0..payloads {
+        let mut dice = Dice(seed);
+        let case = cases[dice.below(cases.len())];
+        let stage = stage(subject, case);
+        let given = case.receive.as_ref().unwrap();
+        let Ok((shared, mut request)) = webhook_of(&stage, given) else { continue };
+        hostile_request(&mut dice, &mut request);
+        if given.sign.is_some_and(|flag| flag.0) {
+            let _ = sign_webhook(&stage, shared, &mut request);
+        }
+        let found = attempt(|| {
+            let mut kept = rehearsal::Kept::default();
+            let outcome =
+                json(&rehearsal::receive(&stage, shared, &request, &Scripted::default(), &mut kept).json);
+            accepted += usize::from(outcome["verdict"] == "accepted");
+            problems(&outcome, subject.plan(case), &["accepted", "ignored", "rejected", "replied"], "verdict")
+        });
+        if !found.is_empty() {
+            let body = String::from_utf8_lossy(&request.body).chars().take(300).collect::<String>();
+            let name = &case.name.value;
+            bad.push(format!("{} seed {seed} ({name}): {}\n  {body}", subject.name, found.join("; ")));
+        }
+    }
+    accepted
 }
 
 #[test]
@@ -347,7 +387,7 @@ fn no_answer_of_a_provider_brings_a_mapping_down() {
                 ));
                 problems(
                     &outcome,
-                    &subject.plan,
+                    subject.plan(case),
                     &["sent", "failed", "retry", "throttled", "opt_out"],
                     "outcome",
                 )
