@@ -125,6 +125,9 @@ pub(super) fn encode(body: &Body, limit: u64, env: &mut Env<'_>) -> Result<Encod
         Body::None => Encoded::default(),
         Body::Json(template) => {
             let value = template.eval(env)?;
+            if matches!(value, Value::Null) {
+                return Ok(Encoded::default());
+            }
             let json = value.to_json().ok_or_else(|| Failure("bytes can't be put into JSON".into()))?;
             made(json.into(), "application/json", Shown::Json(value))
         }

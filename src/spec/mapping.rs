@@ -202,7 +202,7 @@ record! {
 
     /// One answer to a webhook.
     "an answer" AnswerSpec {
-        /// The HTTP status; 200 unless given.
+        /// The HTTP status; 200 unless given, 400 for `ack.error`.
         status: Option<Raw>,
         /// The Content-Type.
         r#type: Option<Raw>,

@@ -31,6 +31,15 @@ impl Compiler<'_> {
         })
     }
 
+    /// The answer to a request that could not be understood: no success unless the mapping says so.
+    pub(super) fn refusal(&mut self, answer: &spec::AnswerSpec, names: &Names) -> Answer {
+        let made = self.answer(answer, names);
+        match answer.status {
+            Some(_) => made,
+            None => Answer { status: Template::Literal(Value::Int(400)), ..made },
+        }
+    }
+
     pub(super) fn answer(&mut self, answer: &spec::AnswerSpec, names: &Names) -> Answer {
         let bodies =
             [("body", answer.body.is_some()), ("json", answer.json.is_some()), ("xml", answer.xml.is_some())];

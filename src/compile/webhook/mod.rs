@@ -141,7 +141,7 @@ impl Compiler<'_> {
             reply,
             ack_ok: ok.unwrap_or_else(unspecified),
             ack_ignored: ignored.unwrap_or_else(unspecified),
-            ack_error: ack.and_then(|ack| ack.error.as_ref()).map(|answer| self.answer(answer, &outer)),
+            ack_error: ack.and_then(|ack| ack.error.as_ref()).map(|answer| self.refusal(answer, &outer)),
             require: self.optional_condition(webhook.require.as_ref(), &outer),
             each: webhook.each.as_ref().map(|raw| self.value(&raw.0, &outer)),
             rule: Rule { unique, when, lets, ignore, rules, ..Rule::default() },
