@@ -289,11 +289,11 @@ fn status(value: &Value) -> Result<Status, String> {
     }
 }
 
-/// A moment in milliseconds; one that can't be is none: before September 2001 it is zero or seconds, after 9999
+/// A moment in milliseconds; one that can't be is none: before September 2001 it is zero or seconds, after 2100
 /// it is something else.
 fn moment(value: &Value) -> Option<Millis> {
     const START: Millis = 1_000_000_000_000;
-    const END: Millis = 253_402_300_800_000;
+    const END: Millis = 4_102_444_800_000;
     value
         .to_int()
         .and_then(|moment| Millis::try_from(moment).ok())

@@ -139,10 +139,14 @@ fn status(event: &Event) -> Value {
     put(&mut status, "message", event.error.as_ref().map(ToString::to_string).as_deref());
     Value::map([
         ("type", Value::text("message_status")),
-        ("mId", Value::text(&event.id)),
+        ("mId", Value::text(message_alias(&event.id))),
         ("timestamp", Value::from(event.timestamp)),
         ("status", Value::Map(status.into())),
     ])
+}
+
+fn is_web_address(text: &str) -> bool {
+    url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
 }
 
 /// What is known of a contact, in the platform's words; what it could not read is left out.
@@ -157,7 +161,7 @@ fn contact(contact: &Contact) -> Map {
         "lastName",
         contact.last_name.as_deref().or(Some(if contact.first_name.is_some() { "" } else { last })),
     );
-    put(&mut map, "profilePic", contact.avatar.as_deref().filter(|url| url.starts_with("http")));
+    put(&mut map, "profilePic", contact.avatar.as_deref().filter(|url| is_web_address(url)));
     put(
         &mut map,
         "countryCode",
