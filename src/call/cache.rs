@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use crate::expression::Value;
+use crate::message::Fault;
 use crate::world::Millis;
 
 /// The most values that are kept; beyond it the one that is used up first goes.
@@ -33,7 +34,7 @@ struct Entry {
 #[derive(Clone, Debug)]
 pub struct Cached {
     /// The value, or why the call failed for good.
-    pub value: Result<Value, String>,
+    pub value: Result<Value, Fault>,
     /// From when on it counts as used up.
     pub expires_at: Millis,
 }
@@ -42,7 +43,7 @@ pub struct Cached {
 #[derive(Debug)]
 pub enum Lookup {
     /// Here it is.
-    Found(Result<Value, String>),
+    Found(Result<Value, Fault>),
     /// It is not there; the asker makes the call, and holds the claim as long as that takes.
     Make(Claim),
     /// Somebody is making the call: [`CallCache::wait`], then ask again.

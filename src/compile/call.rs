@@ -275,6 +275,16 @@ impl Compiler<'_> {
             .filter(|entry| !entry.key.value.starts_with('$'))
             .map(|entry| (Key::Fixed(entry.key.value.clone()), self.value(&entry.value, names)))
             .collect();
+        for entry in entries {
+            // Without the sign it would be one more argument, silently.
+            if let meant @ ("when" | "on_error") = entry.key.value.as_str() {
+                let message =
+                    format!("`{meant}` is given to the call, it is not the operator's own `${meant}`");
+                let problem = Diagnostic::new(Code::UnknownOperator, entry.key.span, message);
+                let problem = problem.label("an argument can't be called so");
+                self.out.push(problem.fix(entry.key.span, format!("${meant}"), format!("write `${meant}`")));
+            }
+        }
         let when = when.map(|node| self.value(node, names));
         let on_error = on_error.map(|node| self.value(node, names));
         if let Some(why) = names.forbids_calls() {

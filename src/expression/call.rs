@@ -13,6 +13,7 @@ use super::lazy::Later;
 use super::scope::{Env, Failure};
 use super::template::Template;
 use super::value::Value;
+use crate::message::Fault;
 
 /// `{$call: NAME, ...}` in a value.
 #[derive(Clone, Debug)]
@@ -40,8 +41,8 @@ pub struct Wanted {
     pub key: String,
 }
 
-/// The answers that are known, by [`Wanted::key`]; an error says why the call failed for good.
-pub type Known = BTreeMap<String, Result<Value, String>>;
+/// The answers that are known, by [`Wanted::key`]; a fault says why the call failed for good.
+pub type Known = BTreeMap<String, Result<Value, Fault>>;
 
 /// What an evaluation knows of calls, and what it wants to know.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +51,8 @@ pub struct Answers {
     pub known: Arc<Known>,
     /// The call that the evaluation failed for.
     pub wanted: Option<Wanted>,
+    /// Why the evaluation failed, in the provider's words, if it was for a call that failed for good.
+    pub fault: Option<Fault>,
     /// The answers that were used, by key.
     pub used: Vec<String>,
     /// Calls are not made now, and `store` is not known: a use is null, and is noted.
@@ -84,10 +87,14 @@ impl Call {
                 env.answers.used.push(key);
                 Ok(value)
             }
-            Some(Err(reason)) => match &self.on_error {
+            Some(Err(fault)) => match &self.on_error {
                 Some(otherwise) => otherwise.eval(env),
                 None if env.answers.forgiving => Ok(Value::Null),
-                None => Err(Failure(format!("the call `{}` failed: {reason}", self.name))),
+                None => {
+                    let message = format!("the call `{}` failed: {}", self.name, fault.message);
+                    env.answers.fault = Some(Fault { code: fault.code.clone(), message: message.clone() });
+                    Err(Failure(message))
+                }
             },
             None => {
                 env.answers.wanted = Some(Wanted { index: self.index, arguments, key });

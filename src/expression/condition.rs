@@ -14,7 +14,7 @@ pub enum Condition {
     All(Box<[(Template, Test)]>),
     /// One holds.
     Any(Box<[Condition]>),
-    /// The value is true; null sets no condition.
+    /// The value is true; null is not, but for that of an operator, which sets no condition.
     Truth(Template),
 }
 
@@ -69,9 +69,11 @@ impl Condition {
                 }
                 Ok(false)
             }
-            Self::Truth(value) => {
-                let value = value.eval(env)?;
-                Ok(matches!(value, Value::Null) || value.is_truthy())
+            Self::Truth(template) => {
+                let value = template.eval(env)?;
+                // An operator without a branch for this sets no condition; an expression or a path asks for something.
+                let asks = matches!(template, Template::Expression(_) | Template::Path(_));
+                Ok((!asks && matches!(value, Value::Null)) || value.is_truthy())
             }
         }
     }

@@ -41,7 +41,7 @@ pub const OPERATORS: &[Form] = &[
     Form {
         name: "$switch",
         with: &["$default"],
-        about: "The case whose key fits: a text or number, several as `a|b`, whole numbers as `10..12` or `21..`, \
+        about: "The case whose key fits: a text or number, several as `a|b`, whole numbers as `10..12` or `21..` (also `1|10..12`), \
                 null as `~`; else `$default`.",
         example: "{$switch: $.n, 1|2: few, 3..: many, $default: none}",
         gives: "\"many\"",

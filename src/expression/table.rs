@@ -13,6 +13,8 @@ pub enum Pattern {
     Exactly(Vec<SmolStr>),
     /// Null.
     Null,
+    /// One of these.
+    Any(Vec<Pattern>),
     /// Whole numbers from one to another, both included.
     Range {
         /// The first.
@@ -23,10 +25,13 @@ pub enum Pattern {
 }
 
 impl Pattern {
-    /// Reads `a`, `a|b`, `10..12`, `21..` or `~`.
+    /// Reads `a`, `a|b`, `10..12`, `21..`, `1|10..12` or `~`.
     pub fn parse(text: &str) -> Self {
         if text == "~" {
             return Self::Null;
+        }
+        if text.contains('|') && text.contains("..") {
+            return Self::Any(text.split('|').map(|one| Self::parse(one.trim())).collect());
         }
         let range = text.split_once("..").and_then(|(from, to)| {
             let from = from.trim().parse().ok()?;
@@ -62,6 +67,7 @@ impl Table {
                     }
                 }
                 Pattern::Null => table.null = value,
+                any @ Pattern::Any(_) => table.ranges.push((any, value)),
                 range @ Pattern::Range { .. } => table.ranges.push((range, value)),
             }
         }
@@ -90,6 +96,19 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ranges_and_texts_can_share_a_row() {
+        let row = |text: &str| (Pattern::parse(text), Value::text(text));
+        let table = Table::new([row("20..29|60..69"), row("1|7..|x")], Value::Null);
+        let get = |key: &str| table.get(&Value::text(key)).to_text();
+        assert_eq!((get("25").as_str(), get("60").as_str()), ("20..29|60..69", "20..29|60..69"));
+        assert_eq!(
+            (get("1").as_str(), get("x").as_str(), get("9").as_str()),
+            ("1|7..|x", "1|7..|x", "1|7..|x")
+        );
+        assert_eq!(get("2"), "");
+    }
 
     #[test]
     fn rows_are_found_by_text_number_and_range() {

@@ -322,6 +322,7 @@ impl Pattern {
         match self {
             Self::Exactly(texts) => texts.iter().any(|text| same(&Value::Text(text.clone()), value)),
             Self::Null => matches!(value, Value::Null),
+            Self::Any(patterns) => patterns.iter().any(|pattern| pattern.fits(value)),
             Self::Range { from, to } => {
                 value.to_int().is_some_and(|number| number >= *from && to.is_none_or(|to| number <= to))
             }

@@ -24,6 +24,8 @@ use crate::message::Fault;
 use crate::plan::{Cache, Call, CallAction, Channel, Exchange, Memo, Owner, Plan};
 use crate::world::{Millis, World};
 
+/// The code of a failure that is the mapping's own.
+const MAPPING: &str = "mapping";
 /// How many calls may need each other.
 const DEEPEST: usize = 16;
 /// The most calls for one message or event.
@@ -222,6 +224,7 @@ impl<'p, 'w> Calling<'p, 'w> {
         env.answers.known = self.known.clone();
         env.set(Scope::Store, self.store.clone());
         env.answers.wanted = None;
+        env.answers.fault = None;
         env.refill();
     }
 
@@ -244,7 +247,8 @@ impl<'p, 'w> Calling<'p, 'w> {
         loop {
             let Some(frame) = self.progress.stack.last().cloned() else { return CallStep::Idle };
             let Some((index, call)) = self.find(&frame.call) else {
-                self.finish(Err("the mapping does not have this call any more".into()));
+                let message = "the mapping does not have this call any more".to_string();
+                self.finish(Err(Fault { code: MAPPING.into(), message }));
                 continue;
             };
             let mut env = self.surroundings(&frame);
@@ -308,7 +312,7 @@ impl<'p, 'w> Calling<'p, 'w> {
             Followed::Again(0) => None,
             Followed::Again(after) => Some(Outcome::Later { after }),
             Followed::Ended(Outcome::Failed { fault } | Outcome::OptOut { fault }) => {
-                self.finish(Err(fault.to_string()));
+                self.finish(Err(fault));
                 None
             }
             Followed::Ended(outcome) => Some(outcome),
@@ -505,7 +509,8 @@ impl<'p, 'w> Calling<'p, 'w> {
             None => Err(failure),
         };
         if let Err(failure) = result {
-            self.finish(Err(failure.0));
+            let fault = env.answers.fault.take();
+            self.finish(Err(fault.unwrap_or(Fault { code: MAPPING.into(), message: failure.0 })));
         }
     }
 
@@ -527,7 +532,7 @@ impl<'p, 'w> Calling<'p, 'w> {
     }
 
     /// The top call is over.
-    fn finish(&mut self, value: Result<Value, String>) {
+    fn finish(&mut self, value: Result<Value, Fault>) {
         let Some(frame) = self.progress.stack.pop() else { return };
         if let Some((index, call)) = self.find(&frame.call)
             && let Some(cache) = &call.cache
@@ -572,7 +577,15 @@ enum Prepared {
     Request(Box<Outgoing>),
 }
 
+/// A value that can't be made: because of a call that failed, or of the mapping.
+pub(super) fn broken_in(env: &mut Env<'_>, failure: &Failure) -> Outcome {
+    match env.answers.fault.take() {
+        Some(fault) => Outcome::Failed { fault },
+        None => broken(failure),
+    }
+}
+
 /// A mapping that can't be evaluated.
 pub(super) fn broken(failure: &Failure) -> Outcome {
-    Outcome::Failed { fault: Fault { code: "mapping".into(), message: failure.to_string() } }
+    Outcome::Failed { fault: Fault { code: MAPPING.into(), message: failure.to_string() } }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use smol_str::SmolStr;
 
-use super::calling::{Again, CallProgress, CallStep as Step, Calling, Followed, broken};
+use super::calling::{Again, CallProgress, CallStep as Step, Calling, Followed, broken_in};
 use super::emit::Emitter;
 use super::receive::{Routed, enter};
 use super::sending::{Next, Outcome};
@@ -167,7 +167,7 @@ impl<'a> Errand<'a> {
                         Some(wanted) => self.calling.want(wanted),
                         None => Err(failure),
                     };
-                    self.outcome = result.err().as_ref().map(broken);
+                    self.outcome = result.err().map(|failure| broken_in(&mut self.env, &failure));
                 }
             }
         }

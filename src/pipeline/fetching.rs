@@ -125,7 +125,10 @@ impl<'p, 'w> Fetching<'p, 'w> {
             let wanted = self.env.answers.wanted.take();
             let result = wanted.map_or(Err(failure), |wanted| self.calling.want(wanted));
             if let Err(failure) = result {
-                return NextFetch::Failed(Fault { code: "mapping".into(), message: failure.0 });
+                let fault = self.env.answers.fault.take();
+                return NextFetch::Failed(
+                    fault.unwrap_or(Fault { code: "mapping".into(), message: failure.0 }),
+                );
             }
         }
     }

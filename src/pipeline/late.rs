@@ -16,7 +16,7 @@ use super::sending::Outcome;
 use crate::call::{CallCache, Outgoing, Response, TransportError};
 use crate::expression::{Env, Wanted};
 use crate::memory::{Memory, Remember};
-use crate::message::{Event, EventKind};
+use crate::message::{Event, EventKind, Fault};
 use crate::plan::Channel;
 
 /// What an agent reads where the rest of a message can't be had.
@@ -161,7 +161,7 @@ impl<'a> Late<'a> {
             event.content.text = Some(LOST.into());
         }
         let failed =
-            |(key, answer): (&String, &Result<_, String>)| Some(format!("{key}: {}", answer.as_ref().err()?));
+            |(key, answer): (&String, &Result<_, Fault>)| Some(format!("{key}: {}", answer.as_ref().err()?));
         Ok(Whole { event, problem: self.calling.known().iter().find_map(failed) })
     }
 

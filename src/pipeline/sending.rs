@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
-use super::calling::{Again, CallProgress, CallStep, Calling, Followed, broken};
+use super::calling::{Again, CallProgress, CallStep, Calling, Followed, broken, broken_in};
 use super::parts::{attachment_value, parts, reply_value};
 use super::receive::enter;
 use crate::call::{CallCache, Outgoing, Response, TransportError, build};
@@ -250,7 +250,10 @@ impl<'p, 'w> Sending<'p, 'w> {
                             return self.end(broken(&failure));
                         }
                     }
-                    None => return self.end(broken(&failure)),
+                    None => {
+                        let outcome = broken_in(&mut self.env, &failure);
+                        return self.end(outcome);
+                    }
                 },
             }
         }

@@ -31,7 +31,8 @@ record! {
         config: Map<ConfigItem>,
         /// What the installation supplies for all channels: the secrets of the gateway itself.
         deployment: Map<ConfigItem>,
-        /// Constants, by name: visible everywhere, for those that extend this mapping to set differently.
+        /// Constants, read by their bare name (`{{product}}`) everywhere: for those that extend this mapping to set
+        /// differently.
         set: Map<Raw>,
         /// Defaults for every request.
         http: Option<Http>,
@@ -55,8 +56,8 @@ record! {
         /// How news is fetched, by name.
         poll: Map<Poll>,
         /// What is known of a contact who wrote without a name: `{name, first_name, last_name, avatar, email, ..}`,
-        /// usually a `$call`; or `{value, ttl}`, where `ttl` says how long that is good (7d unless given). Looked up once,
-        /// when the message is delivered; fills what the webhook does not say.
+        /// usually a `$call`. It is looked up when the message is delivered, fills what the webhook does not say, and is
+        /// good for 7 days; `{value, ttl}` says how long.
         lookup_contact: Option<Raw>,
         /// How fast.
         limits: Option<Limits>,
@@ -442,7 +443,9 @@ record! {
         consume: Vec<Text>,
     }
 
-    /// What a response means.
+    /// What a response means. No response, 408, 425, 449 and 5xx are tried again and 429 slows down, whatever the mapping
+    /// says; a class can only say how long to wait then. Otherwise the first class that holds decides, then any status
+    /// but 2xx fails the message, then `ok` must hold.
     "`response`" Response {
         /// How the body is read; by its Content-Type unless given.
         decode: Option<Decode>,

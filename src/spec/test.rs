@@ -148,7 +148,8 @@ record! {
         verdict: Option<Raw>,
         /// The answer to the webhook: `status`, `body`, `json`, `headers`.
         reply: Option<Raw>,
-        /// The canonical events; the number must match.
+        /// The canonical events: `type`, `id`, `timestamp`, `contact`, `text`, `attachments`, `location`, `status`,
+        /// `error`. The number must match.
         events: Option<Raw>,
         /// The polls that a webhook asks for, as `{poll, with}`; the number must match.
         polls: Option<Raw>,
@@ -156,7 +157,8 @@ record! {
         value: Option<Raw>,
         /// Where the next poll begins.
         cursor: Option<Raw>,
-        /// The requests to the provider; the number must match.
+        /// The requests to the provider: `method`, `url` (without the query), `query`, `headers`, `body`, and `json`,
+        /// `form`, `multipart` or `file` as the mapping writes it. The number must match.
         requests: Option<Raw>,
         /// The requests with which the files of the events are fetched, as the platform would have it; the number must
         /// match.

@@ -8,17 +8,18 @@ use crate::expression::value::Value;
 
 pub(super) const HELPERS: &[Helper] = &[
     Helper::total(
-        "e164 text country= short= sender_id=",
+        "e164 text country= international= short= sender_id=",
         (1, 1),
         "A phone number as `+` and digits. Without a leading `+` it is read in `country` \
-         (the channel's unless given), or as an international number if it has at least 11 \
-         digits. With `short=true` a short code stays as it is, with `sender_id=true` so \
+         (the channel's unless given) where it is possible there, else as an international number if it has \
+         at least 11 digits. With `international=true` it is international in any case: for providers that \
+         leave the `+` out, whose numbers could also be read at home. With `short=true` a short code stays as it is, with `sender_id=true` so \
          does an alphanumeric sender in lower case. Null where nothing fits.",
         "{{e164 '+44 (0)7911 123456'}}",
         "\"+447911123456\"",
         e164,
     )
-    .named(&["country", "short", "sender_id"]),
+    .named(&["country", "international", "short", "sender_id"]),
     Helper::total(
         "national text country=",
         (1, 1),
@@ -69,7 +70,8 @@ fn e164(a: &Arguments<'_, '_>) -> Option<Value> {
     // A `(0)` is written for those who dial at home; it is not part of the number.
     let written = if text.starts_with('+') { text.replacen("(0)", "", 1) } else { text.to_string() };
     let digits: String = written.chars().filter(char::is_ascii_alphanumeric).collect();
-    let plain = if text.starts_with('+') { format!("+{digits}") } else { digits.clone() };
+    let abroad = text.starts_with('+') || (a.named("international").is_truthy() && !digits.starts_with('0'));
+    let plain = if abroad { format!("+{digits}") } else { digits.clone() };
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     if is_number {
         let direct = parse(&plain, region);
