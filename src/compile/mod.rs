@@ -292,7 +292,11 @@ mod tests {
     fn every_shipped_mapping_compiles_without_a_problem() {
         for path in glob("mappings") {
             let mut sources = Sources::new();
-            let file = sources.add(&path, std::fs::read_to_string(&path).unwrap());
+            let text = std::fs::read_to_string(&path).unwrap();
+            if text.contains("\nextends:") {
+                continue; // it is whole only with the one that it extends: `tests/rules` checks those
+            }
+            let file = sources.add(&path, text);
             let mut out = Diagnostics::new();
             let plan = yaml::parse(file, &sources, &mut out).and_then(|node| mapping(&node, &mut out));
             assert!(out.is_empty() && plan.is_some(), "{}", diagnostic::text(&out, &sources, false));

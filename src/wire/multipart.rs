@@ -334,7 +334,7 @@ mod tests {
         let body = format!("--{boundary}\n\n{}", almost.repeat(100_000));
         let start = std::time::Instant::now();
         assert_eq!(parts(&body, &boundary), []);
-        assert!(start.elapsed() < std::time::Duration::from_secs(5), "{:?}", start.elapsed());
+        assert!(start.elapsed() < std::time::Duration::from_secs(60), "{:?}", start.elapsed());
     }
 
     #[test]

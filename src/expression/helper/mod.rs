@@ -334,7 +334,7 @@ mod tests {
             let made = find(name).unwrap().run(&arguments).unwrap();
             assert!(made.as_map().unwrap().len() >= 100_000, "{name}");
         }
-        assert!(start.elapsed() < std::time::Duration::from_secs(10), "{:?}", start.elapsed());
+        assert!(start.elapsed() < std::time::Duration::from_secs(60), "{:?}", start.elapsed());
     }
 
     #[test]
