@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use smol_str::SmolStr;
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::Gateway;
+use super::to_provider::recall;
 use crate::load::{ChannelSettings, MediaSettings};
 use crate::media::{Asked, BadToken, File, Keys, Links, NoFile, open};
 use crate::message::{Event, Source};
@@ -108,10 +108,7 @@ impl Gateway {
             &self.world,
             channel.limits.timeout,
         );
-        if channel.plan.reads_store {
-            let name = channel.channel.name.clone();
-            fetching = fetching.about(self.store.memory(name, SmolStr::default(), self.world.now()).await?);
-        }
+        fetching = fetching.about(recall(&*self.store, channel, "", self.world.now()).await?);
         let opened = open(&mut fetching, &*self.transport, &self.calls, asked, max).await;
         if !fetching.remembered().is_empty() {
             self.store.remember(fetching.remembered().to_vec()).await?;
