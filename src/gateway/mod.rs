@@ -34,7 +34,7 @@ use crate::delivery::{ByDirection, Engine, LaneSettings, LaneStats, Parts, Rate,
 use crate::load::{ChannelSettings, Settings};
 use crate::pipeline::Directory;
 use crate::plan::{self, Channel};
-use crate::store::{self, Direction, Lane, Retention, StatusSet, Store, StoreError};
+use crate::store::{self, Direction, Filter, Lane, Retention, StatusSet, Store, StoreError};
 use crate::world::{Millis, World};
 
 pub use errand::{Driven, drive};
@@ -46,6 +46,8 @@ pub use webhook::{Called, WebhookAnswer};
 const FEED: usize = 16_384;
 /// How often what is kept long enough is purged.
 const PURGE_EVERY: Duration = Duration::from_secs(600);
+/// From the start to the first purge: a gateway that is started again and again would never purge otherwise.
+const FIRST_PURGE: Duration = Duration::from_secs(1);
 /// How often pieces of messages are looked for whose other pieces are overdue.
 const RELEASE_EVERY: Duration = Duration::from_secs(1);
 
@@ -204,7 +206,8 @@ impl Gateway {
 
     /// Whether it can accept: the store answers.
     pub async fn is_ready(&self) -> Result<(), StoreError> {
-        self.store.counts().await.map(drop)
+        // Not the counts: with a million queued messages they take long, and this is asked every second or so.
+        self.store.list(Filter { limit: 1, ..Filter::default() }).await.map(drop)
     }
 
     /// Delivers nothing more, and waits for what is under way, at most for `within`. Messages are still accepted;
@@ -264,7 +267,7 @@ fn rate(rate: plan::Rate) -> Rate {
 async fn keep_house(store: Arc<dyn Store>, world: World, mut stop: watch::Receiver<bool>) {
     let mut purge = tokio::time::interval(PURGE_EVERY);
     let mut release = tokio::time::interval(RELEASE_EVERY);
-    purge.reset();
+    purge.reset_after(FIRST_PURGE);
     release.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {

@@ -14,6 +14,10 @@ use crate::store::StoreError;
 /// How long a caller is asked to wait while the gateway can't store, in seconds.
 const RETRY_AFTER: &str = "2";
 
+/// To a caller beyond the allowed connections.
+pub(super) const FULL: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 2\r\n\
+    content-length: 53\r\nconnection: close\r\n\r\n{\"error\":{\"message\":\"too many connections are open\"}}";
+
 /// To `POST /message`.
 pub(super) fn message(answer: MessageAnswer) -> Response {
     platform(answer.map(|mid| Value::map([("mId", Value::from(mid))])))
@@ -101,6 +105,7 @@ pub(super) fn refused(refused: &Unreadable) -> Response {
         Unreadable::TooLarge(_) => 413,
         Unreadable::TooSlow => 408,
         Unreadable::Broken(_) => 400,
+        Unreadable::NoRoom => 503,
     };
     error(status, &refused.to_string())
 }

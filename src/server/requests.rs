@@ -1,15 +1,16 @@
 //! Requests as they come in, within bounds.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::Request;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use smol_str::SmolStr;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::routes::App;
-use crate::load::ServerSettings;
 use crate::pipeline::Incoming;
 
 /// Why a request could not be read.
@@ -21,22 +22,54 @@ pub(super) enum Refused {
     TooSlow,
     #[error("the body could not be read: {0}")]
     Broken(String),
+    #[error("too many requests are being answered")]
+    NoRoom,
 }
 
-pub(super) async fn read_body(body: Body, limits: ServerSettings) -> Result<Bytes, Refused> {
-    let limited = Limited::new(body, limits.max_body).collect();
-    match tokio::time::timeout(limits.body_timeout, limited).await {
-        Err(_) => Err(Refused::TooSlow),
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refused::TooLarge(limits.max_body)),
-        Ok(Err(error)) => Err(Refused::Broken(error.to_string())),
+/// A body, and its share of the room for all bodies: to be held until the request is answered.
+pub(super) struct Held {
+    pub(super) bytes: Bytes,
+    pub(super) room: Option<OwnedSemaphorePermit>,
+}
+
+pub(super) async fn read_body(body: Body, app: &App) -> Result<Held, Refused> {
+    let max = app.limits.max_body;
+    // One that says that it is too large is not read at all.
+    if body.size_hint().lower() > max as u64 {
+        return Err(Refused::TooLarge(max));
     }
+    let reading = collect(Limited::new(body, max), max, &app.bodies);
+    tokio::time::timeout(app.limits.body_timeout, reading).await.unwrap_or(Err(Refused::TooSlow))
 }
 
-/// A webhook request. Its URL is the public one, whatever proxy stands in between.
-pub(super) async fn incoming(app: &App, route: String, request: Request) -> Result<Incoming, Refused> {
+async fn collect(mut body: Limited<Body>, max: usize, bodies: &Arc<Semaphore>) -> Result<Held, Refused> {
+    let mut bytes = BytesMut::new();
+    let mut room: Option<OwnedSemaphorePermit> = None;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| match error.is::<LengthLimitError>() {
+            true => Refused::TooLarge(max),
+            false => Refused::Broken(error.to_string()),
+        })?;
+        let Ok(data) = frame.into_data() else { continue };
+        let size = u32::try_from(data.len()).unwrap_or(u32::MAX);
+        let more = bodies.clone().try_acquire_many_owned(size).map_err(|_| Refused::NoRoom)?;
+        match &mut room {
+            Some(room) => room.merge(more),
+            None => room = Some(more),
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(Held { bytes: bytes.freeze(), room })
+}
+
+/// A webhook request, with its share of the room for bodies. Its URL is the public one, whatever proxy stands in between.
+pub(super) async fn incoming(
+    app: &App,
+    route: String,
+    request: Request,
+) -> Result<(Incoming, Option<OwnedSemaphorePermit>), Refused> {
     let (parts, body) = request.into_parts();
-    let body = read_body(body, app.limits).await?;
+    let Held { bytes: body, room } = read_body(body, app).await?;
     let mut headers: Vec<(SmolStr, SmolStr)> = Vec::with_capacity(parts.headers.len());
     for name in parts.headers.keys() {
         let values =
@@ -45,7 +78,7 @@ pub(super) async fn incoming(app: &App, route: String, request: Request) -> Resu
         headers.push((SmolStr::new(name.as_str()), joined.into()));
     }
     let path_and_query = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-    Ok(Incoming {
+    let incoming = Incoming {
         method: SmolStr::new(parts.method.as_str()),
         url: format!("{}{path_and_query}", app.gateway.public_url()),
         route,
@@ -53,5 +86,6 @@ pub(super) async fn incoming(app: &App, route: String, request: Request) -> Resu
         headers,
         body,
         ip: parts.extensions.get::<SocketAddr>().map(|peer| peer.ip().to_string()).unwrap_or_default(),
-    })
+    };
+    Ok((incoming, room))
 }

@@ -8,6 +8,7 @@ use axum::response::Response;
 use axum::routing::{any, get, post};
 use http::Method;
 use smol_str::SmolStr;
+use tokio::sync::Semaphore;
 
 use super::answers::{self, error};
 use super::metrics;
@@ -21,7 +22,12 @@ use crate::media::Asked;
 pub(super) struct App {
     pub(super) gateway: Arc<Gateway>,
     pub(super) limits: ServerSettings,
+    /// Room for the bodies of all requests that are not answered yet, in bytes.
+    pub(super) bodies: Arc<Semaphore>,
 }
+
+/// The most that the bodies of all requests that are not answered yet may take together, in bytes.
+const BODIES: usize = 64 << 20;
 
 pub(super) fn router(gateway: Arc<Gateway>, limits: ServerSettings) -> Router {
     Router::new()
@@ -42,7 +48,11 @@ pub(super) fn router(gateway: Arc<Gateway>, limits: ServerSettings) -> Router {
         .route("/metrics", get(metrics::metrics))
         .fallback(nothing)
         .method_not_allowed_fallback(wrong_method)
-        .with_state(App { gateway, limits })
+        .with_state(App {
+            gateway,
+            limits,
+            bodies: Arc::new(Semaphore::new(BODIES.max(limits.max_body).min(Semaphore::MAX_PERMITS))),
+        })
 }
 
 async fn message(State(app): State<App>, request: Request) -> Response {
@@ -55,11 +65,11 @@ async fn channel_message(State(app): State<App>, Path(channel): Path<String>, re
 
 async fn accept(app: &App, channel: Option<&str>, request: Request) -> Response {
     let authorization = authorization(&request);
-    let body = match read_body(request.into_body(), app.limits).await {
+    let body = match read_body(request.into_body(), app).await {
         Ok(body) => body,
         Err(refused) => return answers::refused(&refused),
     };
-    answers::message(app.gateway.accept_message(channel, authorization.as_deref(), body).await)
+    answers::message(app.gateway.accept_message(channel, authorization.as_deref(), body.bytes.clone()).await)
 }
 
 async fn action(
@@ -68,9 +78,10 @@ async fn action(
     request: Request,
 ) -> Response {
     let authorization = authorization(&request);
-    match read_body(request.into_body(), app.limits).await {
+    match read_body(request.into_body(), &app).await {
         Ok(body) => {
-            let answer = app.gateway.act(&channel, &action, authorization.as_deref(), body).await;
+            let answer =
+                app.gateway.act(&channel, &action, authorization.as_deref(), body.bytes.clone()).await;
             answers::action(answer)
         }
         Err(refused) => answers::refused(&refused),
@@ -95,7 +106,9 @@ async fn channel_webhook(
         return accept(&app, Some(&channel), request).await;
     }
     match incoming(&app, route, request).await {
-        Ok(request) => answers::webhook(app.gateway.accept_webhook(Called::Channel(&channel), request).await),
+        Ok((request, _room)) => {
+            answers::webhook(app.gateway.accept_webhook(Called::Channel(&channel), request).await)
+        }
         Err(refused) => answers::refused(&refused),
     }
 }
@@ -110,7 +123,9 @@ async fn shared_webhook(
     request: Request,
 ) -> Response {
     match incoming(&app, route, request).await {
-        Ok(request) => answers::webhook(app.gateway.accept_webhook(Called::Shared(&mapping), request).await),
+        Ok((request, _room)) => {
+            answers::webhook(app.gateway.accept_webhook(Called::Shared(&mapping), request).await)
+        }
         Err(refused) => answers::refused(&refused),
     }
 }

@@ -7,6 +7,7 @@
 mod support;
 
 mod aliases;
+mod bounds;
 mod channels;
 mod crash;
 mod dry_run;

@@ -74,7 +74,7 @@ impl Place {
         let failed =
             |error: std::io::Error| StoreError::Open { path: path.clone(), reason: error.to_string() };
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).map_err(failed)?;
+            create_folder(folder).map_err(failed)?;
         }
         let mut name = path.clone().into_os_string();
         name.push(".lock");
@@ -91,4 +91,22 @@ impl Place {
             Err(TryLockError::Error(error)) => Err(failed(error)),
         }
     }
+}
+
+/// Creates a folder and what leads to it. The name of each is on disk afterwards: SQLite syncs the folder that its
+/// files are in, and nobody else those above, so a power cut could take a new folder away with all that is in it.
+fn create_folder(folder: &Path) -> std::io::Result<()> {
+    if folder.as_os_str().is_empty() || folder.is_dir() {
+        return Ok(());
+    }
+    let above = folder.parent().unwrap_or(Path::new(""));
+    create_folder(above)?;
+    match std::fs::create_dir(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    // Only Unix opens folders.
+    #[cfg(unix)]
+    File::open(if above.as_os_str().is_empty() { Path::new(".") } else { above })?.sync_all()?;
+    Ok(())
 }

@@ -45,14 +45,24 @@ impl Gateway {
     }
 
     /// The same with a command that ends in [`Gateway::command`].
-    pub fn start_with(&mut self, mut command: Command) {
-        let mut process = Process::start(&mut command, &self.log);
+    pub fn start_with(&mut self, command: Command) {
+        self.launch(command);
+        self.ready();
+    }
+
+    /// The same without waiting.
+    pub fn launch(&mut self, mut command: Command) {
+        self.process = Some(Process::start(&mut command, &self.log));
+    }
+
+    /// Waits until it is ready.
+    pub fn ready(&mut self) {
         let url = format!("{}/readyz", self.url);
+        let process = self.process.as_mut().expect("the gateway runs");
         until("the gateway is ready", 20, || {
             assert!(process.ended().is_none(), "the gateway ended:\n{}", process.printed());
             http::exchange("GET", &url, &[], b"").ok().filter(|answer| answer.status == 200)
         });
-        self.process = Some(process);
     }
 
     /// `patchcord serve`, ready to be started.

@@ -21,6 +21,10 @@ pub struct Setup {
     pub platform_limit: u32,
     /// How long a shutdown waits.
     pub drain: &'static str,
+    /// How long settled messages are kept.
+    pub keep: &'static str,
+    /// More lines of `server`, each with a comma at its end.
+    pub server: &'static str,
     /// The mapping, other than the stand-in's own; it has the same `config`.
     pub mapping: Option<&'static str>,
     /// Where the store is, other than in the test's own folder.
@@ -35,6 +39,8 @@ impl Default for Setup {
             platform_rate: "20/s",
             platform_limit: 20,
             drain: "10s",
+            keep: "7d",
+            server: "",
             mapping: None,
             store: None,
         }
@@ -67,7 +73,7 @@ impl Setup {
         let mut gateway = Gateway::new(&folder);
         let platform = Platform::start(&[&format!("ch-1:{TOKEN}")], self.platform_limit, &folder);
         let provider = Provider::start(&format!("{}/events", gateway.base_url(CHANNEL)), &folder);
-        let Setup { limits, retry, platform_rate, drain, mapping, store, .. } = self;
+        let Setup { limits, retry, platform_rate, drain, keep, server, mapping, store, .. } = self;
         let store = store.unwrap_or_else(|| "sqlite:patchcord.db".into());
         let file = mapping
             .map_or_else(|| "src/sandbox/stand_in.yaml".into(), |name| format!("tests/it/{name}.yaml"));
@@ -77,7 +83,8 @@ impl Setup {
             "store: {store}\n\
              mappings: [{file}]\n\
              network: {{allow_private: true}}\n\
-             server: {{drain: {drain}}}\n\
+             server: {{{server} drain: {drain}}}\n\
+             keep: {keep}\n\
              channels:\n  \
                {CHANNEL}:\n    \
                  mapping: {mapping}\n    \
