@@ -104,16 +104,8 @@ pub struct Watermark {
     pub post: StatusSet,
 }
 
-/// What an alias stands for; decides how long it is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AliasOf {
-    /// A contact id: kept for good.
-    Contact,
-    /// A message id: kept as long as provider ids are.
-    Message,
-}
-
-/// A short form of an id that the platform's rules do not allow.
+/// A short form of a contact's id that the platform's rules do not allow; kept for good. (A message's id stays with its
+/// delivery.)
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alias {
     /// The channel.
@@ -122,8 +114,6 @@ pub struct Alias {
     pub alias: SmolStr,
     /// What it stands for.
     pub original: SmolStr,
-    /// What kind of id it is.
-    pub of: AliasOf,
 }
 
 /// One durable unit.

@@ -292,7 +292,6 @@ pub(crate) async fn aliases_are_reversed(store: &dyn Store) {
         channel: channel.into(),
         alias: "short".into(),
         original: original.into(),
-        of: AliasOf::Contact,
     };
     let aliases = vec![alias("c", "long.one"), alias("d", "long.two"), alias("c", "later")];
     store.accept(Acceptance { at: NOW, aliases, ..Acceptance::default() }).await.unwrap();
@@ -359,16 +358,11 @@ pub(crate) async fn old_things_are_purged_and_ids_are_not_given_out_twice(store:
     let delivery = queue(store, outbound("a", "1")).await;
     store.settle(settlement(&delivery, ids(&[&["p1"]]))).await.unwrap();
     let kept = queue(store, inbound("a", "2", Some("k"))).await;
-    let aliases = [AliasOf::Message, AliasOf::Contact].map(|of| Alias {
-        channel: "c".into(),
-        alias: format!("{of:?}").into(),
-        original: "o".into(),
-        of,
-    });
+    let alias = Alias { channel: "c".into(), alias: "short".into(), original: "o".into() };
     let more = Acceptance {
         webhook: Some(webhook(Verdict::Accepted)),
         receipts: vec![receipt("nobody", Status::Read)],
-        aliases: aliases.to_vec(),
+        aliases: vec![alias],
         ..accept(vec![outbound("b", "3")])
     };
     let last = store.accept(more).await.unwrap().new.remove(0);
@@ -379,8 +373,8 @@ pub(crate) async fn old_things_are_purged_and_ids_are_not_given_out_twice(store:
     let purged = store.purge(NOW + 8 * 24 * HOUR).await.unwrap();
     assert_eq!((purged.deliveries, purged.webhooks, purged.ids), (2, 1, 0));
     let purged = store.purge(NOW + 31 * 24 * HOUR).await.unwrap();
-    assert_eq!(purged.ids, 4, "two messages, a provider id, an alias");
-    assert_eq!(store.original("c".into(), "Contact".into()).await.unwrap().as_deref(), Some("o"));
+    assert_eq!(purged.ids, 3, "two messages, a provider id");
+    assert_eq!(store.original("c".into(), "short".into()).await.unwrap().as_deref(), Some("o"));
     assert_eq!(store.page(Lane::inbound("c"), 0, 9).await.unwrap(), [kept], "what is queued stays");
     assert!(queue(store, outbound("a", "4")).await.id > last.id);
 }

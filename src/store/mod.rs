@@ -30,9 +30,7 @@ use smol_str::SmolStr;
 use crate::memory::{Memory, Remember};
 use crate::world::Millis;
 
-pub use acceptance::{
-    Acceptance, Accepted, Alias, AliasOf, JournalEntry, Receipt, Verdict, Watermark, Webhook,
-};
+pub use acceptance::{Acceptance, Accepted, Alias, JournalEntry, Receipt, Verdict, Watermark, Webhook};
 pub use entry::{Delivery, DeliveryId, NewDelivery, Record, State, WebhookId};
 pub use error::StoreError;
 pub use feed::{Fed, Feed, FeedReader, feed};

@@ -1,15 +1,16 @@
 //! Writing an acceptance: journal, de-duplication, queue and pieces, receipts, memory, aliases.
 
 use rusqlite::{Connection, named_params, params};
-use sha2::{Digest, Sha256};
 
+use super::seen::{self, Seen};
 use super::{memory, pieces, receipts, row, watermarks};
-use crate::store::{Acceptance, Accepted, Alias, AliasOf, JournalEntry, WebhookId};
+use crate::store::{Acceptance, Accepted, Alias, JournalEntry, WebhookId};
 use crate::world::Millis;
 
 /// Writes `acceptance` inside the open transaction; keys seen before `known_since` count as new.
 pub(super) fn accept(
     connection: &Connection,
+    seen: &mut Seen,
     acceptance: &Acceptance,
     known_since: Millis,
 ) -> rusqlite::Result<Accepted> {
@@ -24,17 +25,24 @@ pub(super) fn accept(
     }
     let webhook = accepted.webhook.or(acceptance.replays);
     for new in &acceptance.deliveries {
-        let is_new = match &new.dedupe {
-            Some(key) => first_seen(connection, &new.lane.channel, key, acceptance.at, known_since)?,
-            None => true,
-        };
-        if !is_new {
+        let key = new.dedupe.as_ref().map(|key| seen::key(&new.lane.channel, key));
+        if let Some(key) = &key
+            && seen.last(connection, key)?.is_some_and(|at| at >= known_since)
+        {
             accepted.duplicates += 1;
             continue;
         }
-        match &new.piece {
-            Some(piece) => accepted.new.extend(pieces::add(connection, new, piece, acceptance.at, webhook)?),
-            None => accepted.new.push(row::insert(connection, new, acceptance.at, webhook)?),
+        if let Some(piece) = &new.piece {
+            if let Some(key) = &key {
+                Seen::add_to_table(connection, key, acceptance.at)?;
+            }
+            accepted.new.extend(pieces::add(connection, new, piece, acceptance.at, webhook)?);
+        } else {
+            let delivery = row::insert_seen(connection, new, key.as_ref(), acceptance.at, webhook)?;
+            if let Some(key) = key {
+                seen.add(key, acceptance.at, delivery.id);
+            }
+            accepted.new.push(delivery);
         }
         memory::remember(connection, &new.remember)?;
     }
@@ -71,37 +79,11 @@ fn journal(connection: &Connection, entry: &JournalEntry) -> rusqlite::Result<We
         })
 }
 
-/// Whether the key was not seen lately; it counts as seen from now on.
-fn first_seen(
-    connection: &Connection,
-    channel: &str,
-    key: &str,
-    at: Millis,
-    known_since: Millis,
-) -> rusqlite::Result<bool> {
-    let hash = Sha256::new().chain_update(channel).chain_update([0]).chain_update(key).finalize();
-    // Half of the hash is far more than enough, and the table is the largest of all.
-    let half: &[u8] = hash.as_slice().first_chunk::<16>().map_or(hash.as_slice(), <[u8; 16]>::as_slice);
-    let changed = connection
-        .prepare_cached(
-            "INSERT INTO dedupe (key, seen_at) VALUES (?1, ?2) \
-             ON CONFLICT (key) DO UPDATE SET seen_at = excluded.seen_at WHERE seen_at < ?3",
-        )?
-        .execute(params![half, at, known_since])?;
-    Ok(changed == 1)
-}
-
 fn alias_of(connection: &Connection, alias: &Alias, at: Millis) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "INSERT OR IGNORE INTO aliases (channel, alias, original, expires, seen_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT OR IGNORE INTO aliases (channel, alias, original, seen_at) VALUES (?1, ?2, ?3, ?4)",
         )?
-        .execute(params![
-            alias.channel.as_str(),
-            alias.alias.as_str(),
-            alias.original.as_str(),
-            alias.of == AliasOf::Message,
-            at
-        ])?;
+        .execute(params![alias.channel.as_str(), alias.alias.as_str(), alias.original.as_str(), at])?;
     Ok(())
 }

@@ -14,6 +14,7 @@ mod receipts;
 mod row;
 mod schema;
 mod secret;
+mod seen;
 mod settle;
 mod watermarks;
 mod writer;
@@ -33,6 +34,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use self::connect::Place;
 use self::purge::Cursor;
+use self::seen::Seen;
 use self::writer::{Command, Done, Work, Writer};
 use super::{
     Acceptance, Accepted, Answer, Counts, Delivery, DeliveryId, Feed, Filter, Lane, LaneDepth, Options,
@@ -69,9 +71,12 @@ impl SqliteStore {
 
     fn start(place: &Place, options: &Options, feed: Feed) -> Result<Self, StoreError> {
         let lock = place.lock()?;
+        let connection = place.writer()?;
+        let seen = Seen::load(&connection).map_err(|error| fault::store_error(&error))?;
         let writer = Writer {
             place: place.clone(),
-            connection: place.writer()?,
+            connection,
+            seen,
             retention: options.retention,
             feed,
             doubtful: false,
@@ -282,7 +287,7 @@ impl Store for SqliteStore {
         let commands = self.commands.clone();
         async move {
             let mut total = Purged::default();
-            let mut cursor = Cursor::Deliveries(0);
+            let mut cursor = Cursor::Keys;
             while cursor != Cursor::Done {
                 let Done::Purged(slice) = write(commands.clone(), Work::Purge(cursor, now)).await? else {
                     return Err(StoreError::Internal("an answer of another kind".into()));

@@ -41,6 +41,7 @@ const MIGRATIONS: &[&str] = &[
         webhook INTEGER,                -- journal.id
         error TEXT,
         progress TEXT,                  -- small JSON
+        dedupe BLOB,                    -- hash of channel and key
         payload BLOB NOT NULL
     ) STRICT;
     -- The queue itself; the contact is in it so that one contact's part is found without reading rows.
@@ -51,6 +52,10 @@ const MIGRATIONS: &[&str] = &[
         key BLOB PRIMARY KEY,           -- hash of channel and key
         seen_at INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
+    CREATE TABLE moved (                -- up to this one, the keys of deliveries are in dedupe
+        upto INTEGER NOT NULL           -- deliveries.id
+    ) STRICT;
+    INSERT INTO moved VALUES (0);
 
     CREATE TABLE messages (             -- outbound messages that left the queue
         channel TEXT NOT NULL,
@@ -85,11 +90,10 @@ const MIGRATIONS: &[&str] = &[
     ) STRICT;
     CREATE INDEX waiting_receipts_message ON waiting_receipts (channel, own, message);
 
-    CREATE TABLE aliases (
+    CREATE TABLE aliases (              -- of contacts
         channel TEXT NOT NULL,
         alias TEXT NOT NULL,
         original TEXT NOT NULL,
-        expires INTEGER NOT NULL,       -- 1: kept as long as provider ids
         seen_at INTEGER NOT NULL,
         PRIMARY KEY (channel, alias)
     ) STRICT, WITHOUT ROWID;

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::connect::Place;
 use super::purge::{self, Cursor};
+use super::seen::Seen;
 use super::{accept, fault, memory, pieces, secret, settle};
 use crate::memory::Remember;
 use crate::store::{Acceptance, Accepted, Delivery, Feed, Retention, Settled, Settlement, StoreError};
@@ -67,6 +68,7 @@ pub(super) enum Command {
 pub(super) struct Writer {
     pub(super) place: Place,
     pub(super) connection: Connection,
+    pub(super) seen: Seen,
     pub(super) retention: Retention,
     pub(super) feed: Feed,
     pub(super) doubtful: bool,
@@ -110,7 +112,12 @@ impl Writer {
             refuse(batch, &error);
             return;
         }
-        match self.transact(batch.iter().map(|(work, _)| work)) {
+        let done = self.transact(batch.iter().map(|(work, _)| work));
+        match &done {
+            Ok(_) => self.seen.committed(),
+            Err(_) => self.seen.rolled_back(),
+        }
+        match done {
             Ok(done) => self.answer(batch.drain(..).zip(done)),
             Err(error) if fault::is_disk(&error) => {
                 self.doubtful = true;
@@ -134,6 +141,7 @@ impl Writer {
             done.push(match work {
                 Work::Accept(acceptance) => Done::Accepted(accept::accept(
                     &transaction,
+                    &mut self.seen,
                     acceptance,
                     acceptance.at - retention.dedupe,
                 )?),
@@ -144,11 +152,12 @@ impl Writer {
                 }
                 Work::Release(now) => Done::Released(pieces::release(&transaction, *now)?),
                 Work::Purge(cursor, now) => {
-                    Done::Purged(purge::slice(&transaction, cursor, *now, &retention)?)
+                    Done::Purged(purge::slice(&transaction, &mut self.seen, cursor, *now, &retention)?)
                 }
                 Work::Secret(name, fresh) => Done::Secret(secret::secret(&transaction, name, fresh)?),
             });
         }
+        self.seen.step(&transaction)?;
         // Dropping the transaction on an error above, or a failed commit, rolls it back.
         transaction.commit()?;
         Ok(done)
@@ -181,6 +190,8 @@ impl Writer {
                 StoreError::Open { reason, .. } => StoreError::Unavailable(reason),
                 other => other,
             })?;
+            // Whether the transaction that failed is on disk is not known.
+            self.seen = Seen::load(&self.connection).map_err(|error| fault::store_error(&error))?;
         }
         self.doubtful = false;
         Ok(())
