@@ -95,11 +95,7 @@ impl Gateway {
         if let Some(reason) = &received.parked {
             tracing::warn!(%mapping, ?channel, %route, reason, "webhook parked");
         }
-        let verdict = match (&received.parked, received.verdict) {
-            (Some(_), _) => store::Verdict::Parked,
-            (None, Verdict::Ignored) => store::Verdict::Ignored,
-            (None, _) => store::Verdict::Accepted,
-        };
+        let verdict = store_verdict(received);
         let mut acceptance = Acceptance {
             at: self.world.now(),
             webhook: Some(JournalEntry {
@@ -185,6 +181,15 @@ impl Channels {
             add(&contact_alias(&event.contact.id), &event.contact.id, AliasOf::Contact);
         }
         add(&message_alias(&event.id), &event.id, AliasOf::Message);
+    }
+}
+
+/// What the journal says of it.
+pub(super) fn store_verdict(received: &Received) -> store::Verdict {
+    match (&received.parked, received.verdict) {
+        (Some(_), _) => store::Verdict::Parked,
+        (None, Verdict::Ignored) => store::Verdict::Ignored,
+        (None, _) => store::Verdict::Accepted,
     }
 }
 

@@ -3,29 +3,33 @@
 use rusqlite::{Connection, named_params, params};
 use sha2::{Digest, Sha256};
 
-use super::{memory, pieces, receipts, row, watermarks};
-use crate::store::{Acceptance, Accepted, Alias, AliasOf, JournalEntry, WebhookId};
+use super::{memory, parked, pieces, receipts, row, watermarks};
+use crate::store::{Acceptance, Accepted, Alias, AliasOf, JournalEntry, Retention, Verdict, WebhookId};
 use crate::world::Millis;
 
-/// Writes `acceptance` inside the open transaction; keys seen before `known_since` count as new.
+/// Writes `acceptance` inside the open transaction; keys that were seen longer ago than they are kept count as new.
 pub(super) fn accept(
     connection: &Connection,
     acceptance: &Acceptance,
-    known_since: Millis,
+    keep: &Retention,
 ) -> rusqlite::Result<Accepted> {
     let mut accepted = Accepted::default();
     if let Some(entry) = &acceptance.webhook {
         accepted.webhook = Some(journal(connection, entry)?);
     }
-    if let Some(id) = acceptance.replays {
-        connection
-            .prepare_cached("UPDATE journal SET verdict = 'accepted', reason = 'replayed' WHERE id = ?1")?
-            .execute(params![id])?;
+    if let Some(replay) = &acceptance.replays
+        && !parked::replayed(connection, replay)?
+    {
+        return Ok(accepted);
     }
-    let webhook = accepted.webhook.or(acceptance.replays);
+    let webhook = accepted.webhook.or(acceptance.replays.as_ref().map(|replay| replay.webhook));
+    let known_since = acceptance.at - keep.dedupe;
+    // What was understood of a webhook that is parked for the rest must be recognised as long as it may be replayed.
+    let seen_at =
+        if is_parked(acceptance) { known_since + keep.lost.max(keep.dedupe) } else { acceptance.at };
     for new in &acceptance.deliveries {
         let is_new = match &new.dedupe {
-            Some(key) => first_seen(connection, &new.lane.channel, key, acceptance.at, known_since)?,
+            Some(key) => first_seen(connection, &new.lane.channel, key, seen_at, known_since)?,
             None => true,
         };
         if !is_new {
@@ -51,6 +55,11 @@ pub(super) fn accept(
     Ok(accepted)
 }
 
+fn is_parked(acceptance: &Acceptance) -> bool {
+    let verdict = acceptance.webhook.as_ref().map(|entry| entry.verdict);
+    verdict.or(acceptance.replays.as_ref().map(|replay| replay.verdict)) == Some(Verdict::Parked)
+}
+
 fn journal(connection: &Connection, entry: &JournalEntry) -> rusqlite::Result<WebhookId> {
     connection
         .prepare_cached(
@@ -71,7 +80,7 @@ fn journal(connection: &Connection, entry: &JournalEntry) -> rusqlite::Result<We
         })
 }
 
-/// Whether the key was not seen lately; it counts as seen from now on.
+/// Whether the key was not seen lately; it counts as seen `at` from now on.
 fn first_seen(
     connection: &Connection,
     channel: &str,
