@@ -273,6 +273,7 @@ impl Running {
             self.rest_until = self.rest_until.max(Some(answered.at + rest));
         }
         self.count(&it);
+        tell(&delivery, &it.ending);
         let again_at = it.again_after.map(|wait| answered.at + wait);
         let took = answered.at.saturating_duration_since(answered.began);
         let settlement = Settlement {
@@ -354,6 +355,16 @@ impl Running {
         } else {
             stats.idle_since = None;
         }
+    }
+}
+
+/// A dead letter needs an operator.
+fn tell(delivery: &Delivery, ending: &Ending) {
+    let (lane, id, mid) = (&delivery.lane, delivery.id, &delivery.mid);
+    match ending {
+        Ending::Failed { fault } => tracing::warn!(%lane, id, %mid, reason = %fault, "refused for good"),
+        Ending::Dead { reason } => tracing::warn!(%lane, id, %mid, reason, "given up: a dead letter"),
+        Ending::Sent { .. } | Ending::Retry { .. } => {}
     }
 }
 

@@ -5,12 +5,14 @@
 
 mod action;
 mod deferred;
+mod desk;
 mod errand;
 mod look_up;
 mod media;
 mod message;
 mod parcel;
 mod poll;
+mod replay;
 mod to_platform;
 mod to_provider;
 mod webhook;
@@ -34,9 +36,10 @@ use crate::delivery::{ByDirection, Engine, LaneSettings, LaneStats, Parts, Rate,
 use crate::load::{ChannelSettings, Settings};
 use crate::pipeline::Directory;
 use crate::plan::{self, Channel};
-use crate::store::{self, Direction, Lane, Retention, StatusSet, Store, StoreError};
-use crate::world::{Millis, World};
+use crate::store::{self, Direction, Feed, Lane, StatusSet, Store, StoreError};
+use crate::world::World;
 
+pub use desk::{Changed, Desk, StillParked, Which, examine};
 pub use errand::{Driven, drive};
 pub use media::Unserved;
 pub use message::{MessageAnswer, Refused};
@@ -110,7 +113,7 @@ pub struct Gateway {
     transport: Arc<dyn Transport>,
     acting: action::Room,
     media: Arc<media::Media>,
-    polls: poll::Polls,
+    polls: Arc<poll::Polls>,
     world: World,
     public_url: String,
     stop: watch::Sender<bool>,
@@ -131,10 +134,7 @@ impl Gateway {
         transport: Arc<dyn Transport>,
     ) -> Result<Self, StartError> {
         let (feed, reader) = store::feed(FEED);
-        let keep = Millis::try_from(settings.keep.as_millis()).unwrap_or(Millis::MAX);
-        let retention = Retention { settled: keep, journal: keep, ..Retention::default() };
-        let store =
-            store::open(&settings.store, &store::Options { retention, ..store::Options::default() }, feed)?;
+        let store = open_store(&settings, feed)?;
         let public_url = settings.public_url.clone();
         let media = media::Media::new(&settings.media, &public_url, store.clone(), world.clone());
         let media = Arc::new(media);
@@ -167,14 +167,14 @@ impl Gateway {
         });
         let (stop, stopped) = watch::channel(false);
         let acting = action::Room::new(channels.by_name.keys());
-        let polls = poll::Polls::start(&poll::Parts {
+        let polls = Arc::new(poll::Polls::start(&poll::Parts {
             channels: channels.clone(),
             store: store.clone(),
             transport: transport.clone(),
             calls: calls.clone(),
             world: world.clone(),
             stopped: stopped.clone(),
-        });
+        }));
         let purging = Mutex::new(Some(tokio::spawn(keep_house(store.clone(), world.clone(), stopped))));
         Ok(Self {
             channels,
@@ -195,6 +195,11 @@ impl Gateway {
     /// The store.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
+    }
+
+    /// What an operator does with messages, while they are delivered.
+    pub fn desk(&self) -> Desk {
+        Desk::new(self.channels.clone(), self.store.clone(), self.polls.clone(), self.world.clone())
     }
 
     /// How every lane is doing.
@@ -224,6 +229,12 @@ impl Gateway {
             tracing::error!(%error, "the store was not closed cleanly; nothing is lost");
         }
     }
+}
+
+/// The store of an installation.
+fn open_store(settings: &Settings, feed: Feed) -> Result<Arc<dyn Store>, StoreError> {
+    let retention = settings.retention();
+    store::open(&settings.store, &store::Options { retention, ..store::Options::default() }, feed)
 }
 
 /// How a lane behaves; none for a channel that is not configured (any more).

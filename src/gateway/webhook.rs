@@ -94,11 +94,7 @@ impl Gateway {
         if let Some(reason) = &received.parked {
             tracing::warn!(%mapping, ?channel, %route, reason, "webhook parked");
         }
-        let verdict = match (&received.parked, received.verdict) {
-            (Some(_), _) => store::Verdict::Parked,
-            (None, Verdict::Ignored) => store::Verdict::Ignored,
-            (None, _) => store::Verdict::Accepted,
-        };
+        let verdict = store_verdict(received);
         let mut acceptance = Acceptance {
             at: self.world.now(),
             webhook: Some(JournalEntry {
@@ -178,6 +174,15 @@ impl Channels {
                 original: SmolStr::new(&event.contact.id),
             });
         }
+    }
+}
+
+/// What the journal says of it.
+pub(super) fn store_verdict(received: &Received) -> store::Verdict {
+    match (&received.parked, received.verdict) {
+        (Some(_), _) => store::Verdict::Parked,
+        (None, Verdict::Ignored) => store::Verdict::Ignored,
+        (None, _) => store::Verdict::Accepted,
     }
 }
 

@@ -3,6 +3,7 @@
 //! Invariants: a request that takes too long to send its head or body is cut off, a body is never larger than the
 //! cap, and the table of status codes is here and nowhere else.
 
+mod admin;
 mod answers;
 mod metrics;
 mod requests;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use futures_util::FutureExt as _;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -23,19 +25,57 @@ use tower::ServiceExt as _;
 
 use crate::gateway::Gateway;
 use crate::load::ServerSettings;
+use crate::platform::Token;
 
-/// Serves the gateway until `shutdown` is over; then takes no more connections and delivers nothing more, and waits
+/// How many connections of operators may be open.
+const OPERATORS: usize = 64;
+
+/// Where operators' requests come in, and whose are taken.
+pub struct AdminDoor {
+    /// The listener.
+    pub listener: TcpListener,
+    /// What callers prove themselves with; none where only this machine reaches the listener.
+    pub token: Option<Token>,
+}
+
+/// Serves the gateway, and operators, until `shutdown` is over; then takes no more connections and delivers nothing more, and waits
 /// for what is being answered and for deliveries under way, at most for `limits.drain`.
 pub async fn serve(
     listener: TcpListener,
+    admin: Option<AdminDoor>,
     gateway: Arc<Gateway>,
     limits: ServerSettings,
     shutdown: impl Future<Output = ()>,
 ) {
-    let router = routes::router(gateway.clone(), limits);
-    let room = Arc::new(Semaphore::new(limits.connections.clamp(1, Semaphore::MAX_PERMITS)));
     let graceful = GracefulShutdown::new();
-    tokio::pin!(shutdown);
+    let shutdown = shutdown.shared();
+    let router = routes::router(gateway.clone(), limits);
+    let public = take(listener, router, limits, limits.connections, &graceful, shutdown.clone());
+    let operators = async {
+        if let Some(AdminDoor { listener, token }) = admin {
+            let router = admin::router(&gateway, limits, token);
+            take(listener, router, limits, OPERATORS, &graceful, shutdown.clone()).await;
+        }
+    };
+    tokio::join!(public, operators);
+    // Both at the same time: a caller who never finishes must not keep an outcome from being written down.
+    let (answered, ()) =
+        tokio::join!(tokio::time::timeout(limits.drain, graceful.shutdown()), gateway.finish(limits.drain));
+    if answered.is_err() {
+        tracing::warn!("some connections were cut off after {} s", limits.drain.as_secs());
+    }
+}
+
+/// Takes connections until `shutdown` is over, at most so many at once.
+async fn take(
+    listener: TcpListener,
+    router: Router,
+    limits: ServerSettings,
+    connections: usize,
+    graceful: &GracefulShutdown,
+    mut shutdown: impl Future<Output = ()> + Unpin,
+) {
+    let room = Arc::new(Semaphore::new(connections.clamp(1, Semaphore::MAX_PERMITS)));
     loop {
         let permit = tokio::select! {
             () = &mut shutdown => break,
@@ -47,20 +87,13 @@ pub async fn serve(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => connection(stream, peer, router.clone(), limits, &graceful, permit),
+            Ok((stream, peer)) => connection(stream, peer, router.clone(), limits, graceful, permit),
             Err(error) => {
                 // Usually too many open files: wait for some to be closed.
                 tracing::error!(%error, "a connection could not be accepted");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
-    }
-    drop(listener);
-    // Both at the same time: a caller who never finishes must not keep an outcome from being written down.
-    let (answered, ()) =
-        tokio::join!(tokio::time::timeout(limits.drain, graceful.shutdown()), gateway.finish(limits.drain));
-    if answered.is_err() {
-        tracing::warn!("some connections were cut off after {} s", limits.drain.as_secs());
     }
 }
 

@@ -135,10 +135,10 @@ async fn readyz(State(app): State<App>) -> Response {
     answers::ready(app.gateway.is_ready().await)
 }
 
-async fn nothing(request: Request) -> Response {
+pub(super) async fn nothing(request: Request) -> Response {
     error(404, &format!("there is nothing at `{}`", request.uri().path()))
 }
 
-async fn wrong_method(request: Request) -> Response {
+pub(super) async fn wrong_method(request: Request) -> Response {
     error(405, &format!("`{}` does not take {}", request.uri().path(), request.method()))
 }

@@ -68,6 +68,17 @@ pub struct Webhook {
     pub entry: JournalEntry,
 }
 
+/// A parked webhook that was taken through its mapping again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Replay {
+    /// Its id.
+    pub webhook: WebhookId,
+    /// What was decided this time.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: Option<String>,
+}
+
 /// What a provider says about a message that was sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Receipt {
@@ -123,8 +134,8 @@ pub struct Acceptance {
     pub at: Millis,
     /// The webhook to journal.
     pub webhook: Option<JournalEntry>,
-    /// A parked webhook that this replays: its entry becomes accepted.
-    pub replays: Option<WebhookId>,
+    /// A parked webhook that this replays; of one that is not parked any more nothing is written.
+    pub replays: Option<Replay>,
     /// What goes into the queue, in this order.
     pub deliveries: Vec<NewDelivery>,
     /// What providers say about sent messages; folded after the deliveries are queued.

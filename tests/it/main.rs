@@ -14,6 +14,7 @@ mod four;
 mod life;
 mod media;
 mod memory;
+mod messages;
 mod outage;
 mod rate;
 mod receipts;

@@ -3,27 +3,31 @@
 use rusqlite::{Connection, named_params, params};
 
 use super::seen::{self, Seen};
-use super::{memory, pieces, receipts, row, watermarks};
-use crate::store::{Acceptance, Accepted, Alias, JournalEntry, WebhookId};
+use super::{memory, parked, pieces, receipts, row, watermarks};
+use crate::store::{Acceptance, Accepted, Alias, JournalEntry, Retention, Verdict, WebhookId};
 use crate::world::Millis;
 
-/// Writes `acceptance` inside the open transaction; keys seen before `known_since` count as new.
+/// Writes `acceptance` inside the open transaction; keys that were seen longer ago than they are kept count as new.
 pub(super) fn accept(
     connection: &Connection,
     seen: &mut Seen,
     acceptance: &Acceptance,
-    known_since: Millis,
+    keep: &Retention,
 ) -> rusqlite::Result<Accepted> {
     let mut accepted = Accepted::default();
     if let Some(entry) = &acceptance.webhook {
         accepted.webhook = Some(journal(connection, entry)?);
     }
-    if let Some(id) = acceptance.replays {
-        connection
-            .prepare_cached("UPDATE journal SET verdict = 'accepted', reason = 'replayed' WHERE id = ?1")?
-            .execute(params![id])?;
+    if let Some(replay) = &acceptance.replays
+        && !parked::replayed(connection, replay)?
+    {
+        return Ok(accepted);
     }
-    let webhook = accepted.webhook.or(acceptance.replays);
+    let webhook = accepted.webhook.or(acceptance.replays.as_ref().map(|replay| replay.webhook));
+    let known_since = acceptance.at - keep.dedupe;
+    // What was understood of a webhook that is parked for the rest must be recognised as long as it may be replayed.
+    let seen_at =
+        if is_parked(acceptance) { known_since + keep.lost.max(keep.dedupe) } else { acceptance.at };
     for new in &acceptance.deliveries {
         let key = new.dedupe.as_ref().map(|key| seen::key(&new.lane.channel, key));
         if let Some(key) = &key
@@ -32,14 +36,16 @@ pub(super) fn accept(
             accepted.duplicates += 1;
             continue;
         }
+        // Beside a delivery a key counts as seen when the delivery was accepted; others go into the table at once.
+        let beside = key.filter(|_| new.piece.is_none() && seen_at == acceptance.at);
+        if let Some(key) = key.filter(|_| beside.is_none()) {
+            Seen::add_to_table(connection, &key, seen_at)?;
+        }
         if let Some(piece) = &new.piece {
-            if let Some(key) = &key {
-                Seen::add_to_table(connection, key, acceptance.at)?;
-            }
             accepted.new.extend(pieces::add(connection, new, piece, acceptance.at, webhook)?);
         } else {
-            let delivery = row::insert_seen(connection, new, key.as_ref(), acceptance.at, webhook)?;
-            if let Some(key) = key {
+            let delivery = row::insert_seen(connection, new, beside.as_ref(), acceptance.at, webhook)?;
+            if let Some(key) = beside {
                 seen.add(key, acceptance.at, delivery.id);
             }
             accepted.new.push(delivery);
@@ -57,6 +63,11 @@ pub(super) fn accept(
         alias_of(connection, alias, acceptance.at)?;
     }
     Ok(accepted)
+}
+
+fn is_parked(acceptance: &Acceptance) -> bool {
+    let verdict = acceptance.webhook.as_ref().map(|entry| entry.verdict);
+    verdict.or(acceptance.replays.as_ref().map(|replay| replay.verdict)) == Some(Verdict::Parked)
 }
 
 fn journal(connection: &Connection, entry: &JournalEntry) -> rusqlite::Result<WebhookId> {

@@ -65,11 +65,12 @@ pub(super) fn slice(
             let (last, gone) = by_id(
                 connection,
                 "SELECT max(id) FROM (SELECT id FROM deliveries WHERE id > ?1 ORDER BY id LIMIT ?2)",
-                "DELETE FROM deliveries WHERE id > ?1 AND id <= ?2 AND state <> 0 AND settled_at < ?3 \
+                "DELETE FROM deliveries WHERE id > ?1 AND id <= ?2 AND state <> 0 \
+                 AND settled_at < iif(state >= 2, ?4, ?3) \
                  AND (dedupe IS NULL OR id <= (SELECT upto FROM moved))",
                 *after,
                 now - keep.settled,
-                None,
+                now - keep.lost,
             )?;
             purged.deliveries = gone;
             last.map_or(Cursor::Journal(0), Cursor::Deliveries)
@@ -78,10 +79,11 @@ pub(super) fn slice(
             let (last, gone) = by_id(
                 connection,
                 "SELECT max(id) FROM (SELECT id FROM journal WHERE id > ?1 ORDER BY id LIMIT ?2)",
-                "DELETE FROM journal WHERE id > ?1 AND id <= ?2 AND received_at < iif(verdict = 'parked', ?4, ?3)",
+                "DELETE FROM journal WHERE id > ?1 AND id <= ?2 AND received_at < iif(verdict = 'parked', ?4, ?3) \
+                 AND NOT EXISTS (SELECT 1 FROM deliveries WHERE webhook = journal.id AND state >= 2)",
                 *after,
                 now - keep.journal,
-                Some(now - keep.parked),
+                now - keep.lost,
             )?;
             purged.webhooks = gone;
             last.map_or_else(|| Cursor::Dedupe(Vec::new()), Cursor::Journal)
@@ -150,16 +152,12 @@ fn by_id(
     delete: &str,
     after: i64,
     before: Millis,
-    parked_before: Option<Millis>,
+    lost_before: Millis,
 ) -> rusqlite::Result<(Option<i64>, u64)> {
     let last: Option<i64> =
         connection.prepare_cached(select)?.query_row(params![after, SLICE], |row| row.get(0))?;
     let Some(last) = last else { return Ok((None, 0)) };
-    let mut statement = connection.prepare_cached(delete)?;
-    let gone = match parked_before {
-        Some(parked_before) => statement.execute(params![after, last, before, parked_before])?,
-        None => statement.execute(params![after, last, before])?,
-    };
+    let gone = connection.prepare_cached(delete)?.execute(params![after, last, before, lost_before])?;
     Ok((Some(last), count(gone)))
 }
 

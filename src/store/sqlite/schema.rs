@@ -1,6 +1,7 @@
 //! The tables, as a list of migrations. Invariant: `PRAGMA user_version` is the number of migrations applied; a
 //! migration that was released is never changed, only followed by another.
 
+use std::cmp::Ordering;
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -152,13 +153,36 @@ const MIGRATIONS: &[&str] = &[
         value BLOB NOT NULL
     ) STRICT, WITHOUT ROWID;
 ",
+    r"
+    -- What waits for an operator, counted by channel without reading rows; and the webhooks of dead letters, which
+    -- are kept with them.
+    CREATE INDEX deliveries_lost_lane ON deliveries (channel, direction, state) WHERE state >= 2;
+    CREATE INDEX deliveries_lost_webhook ON deliveries (webhook) WHERE state >= 2;
+    CREATE INDEX journal_parked_channel ON journal (channel, mapping) WHERE verdict = 'parked';
+",
 ];
+
+/// Refuses a database at `path` that is not of the newest schema, for one who may not migrate it.
+pub(super) fn must_be_known(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let (found, known) = versions(connection, path)?;
+    match found.cmp(&known) {
+        Ordering::Equal => Ok(()),
+        Ordering::Less => Err(StoreError::Older { path: path.to_owned(), found, known }),
+        Ordering::Greater => Err(StoreError::Newer { path: path.to_owned(), found, known }),
+    }
+}
+
+/// The version of the database's schema, and the newest one.
+fn versions(connection: &Connection, path: &Path) -> Result<(i64, i64), StoreError> {
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    let found = connection.query_row("PRAGMA user_version", [], |row| row.get(0));
+    Ok((found.map_err(|error| open_error(path, &error))?, known))
+}
 
 /// Brings the database at `path` to the newest schema; refuses one that is newer than this program.
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let failed = |error: rusqlite::Error| open_error(path, &error);
-    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
+    let (found, known) = versions(connection, path)?;
     if found > known {
         return Err(StoreError::Newer { path: path.to_owned(), found, known });
     }
