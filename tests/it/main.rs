@@ -14,6 +14,7 @@ mod four;
 mod life;
 mod media;
 mod memory;
+mod neighbours;
 mod outage;
 mod rate;
 mod receipts;
