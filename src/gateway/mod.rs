@@ -31,8 +31,10 @@ use smol_str::SmolStr;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::call::{CallCache, HttpTransport, Transport, TransportError};
-use crate::delivery::{ByDirection, Engine, LaneSettings, LaneStats, Parts, Rate, RetryPolicy};
+use crate::call::{CallCache, HttpTransport, Outgoing, Response, Transport, TransportError};
+use crate::delivery::{
+    BreakerPolicy, ByDirection, Contacted, Engine, LaneSettings, LaneStats, Parts, Rate, RetryPolicy,
+};
 use crate::load::{ChannelSettings, Settings};
 use crate::pipeline::Directory;
 use crate::plan::{self, Channel};
@@ -255,6 +257,11 @@ fn lane_settings(channels: &Channels, lane: &Lane) -> Option<LaneSettings> {
                 attempts: channel.retry.attempts,
                 give_up_after: channel.retry.give_up_after,
             },
+            breaker: BreakerPolicy {
+                failures: channel.retry.breaker.failures,
+                pause: channel.retry.breaker.pause,
+                max: channel.retry.breaker.max,
+            },
             post,
             time_limit: crate::call::longest(channel.limits.timeout, channel.limits.media)
                 + Duration::from_secs(15),
@@ -262,6 +269,17 @@ fn lane_settings(channels: &Channels, lane: &Lane) -> Option<LaneSettings> {
         },
     };
     Some(settings)
+}
+
+/// What an exchange tells about the host; `None` where several hosts stand in for each other, or it is the request
+/// that is at fault.
+fn contacted(request: &Outgoing, answer: &Result<Response, TransportError>) -> Option<Contacted> {
+    let is_well = match answer {
+        Ok(response) => response.status < 500,
+        Err(TransportError::Connect(_) | TransportError::Timeout | TransportError::Broken(_)) => false,
+        Err(_) => return None,
+    };
+    Some(Contacted { host: request.host()?, is_well })
 }
 
 fn rate(rate: plan::Rate) -> Rate {

@@ -25,6 +25,12 @@ const FAMILIES: &[Family] = &[
         "Whether the lane rests because the other side asked for it.",
         |lane| u64::from(lane.paused_until.is_some()),
     ),
+    (
+        "patchcord_lane_circuit_open",
+        "gauge",
+        "Whether the lane pauses and probes because the host that it sends to fails again and again.",
+        |lane| u64::from(lane.circuit_open),
+    ),
     ("patchcord_lane_sent_total", "counter", "Attempts that succeeded.", |lane| lane.sent),
     ("patchcord_lane_failed_total", "counter", "Deliveries that were refused for good.", |lane| lane.failed),
     ("patchcord_lane_dead_total", "counter", "Deliveries that were given up.", |lane| lane.dead),

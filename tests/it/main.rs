@@ -15,6 +15,7 @@ mod life;
 mod media;
 mod memory;
 mod messages;
+mod neighbours;
 mod outage;
 mod rate;
 mod receipts;

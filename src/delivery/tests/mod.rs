@@ -1,6 +1,7 @@
 //! Lanes at work: the real store in a file, a scripted other side, and time that passes only when nothing else is
 //! to be done.
 
+mod breaker;
 mod faults;
 mod order;
 mod pacing;
@@ -184,7 +185,14 @@ impl Carrier for Script {
             let mut seen = self.seen.lock().unwrap();
             seen[index].end = Some(Instant::now());
             seen[index].outcome = Some(outcome.clone());
-            outcome.into()
+            let contacted = match &outcome {
+                Outcome::Sent { .. } => Some(true),
+                Outcome::Retry { fault, .. } if fault.code == "500" => Some(false),
+                _ => None,
+            };
+            let host = delivery.lane.direction.as_str().into();
+            let contacted = contacted.map(|is_well| Contacted { host, is_well });
+            Report { contacted, ..outcome.into() }
         }
         .boxed()
     }
