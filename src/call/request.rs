@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use smol_str::SmolStr;
+use smol_str::{SmolStr, format_smolstr};
 use url::Url;
 
 use super::body::{self, Payload, Shown};
@@ -39,6 +39,16 @@ impl fmt::Debug for Outgoing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // URL, headers and body may hold secrets.
         f.debug_struct("Outgoing").field("method", &self.method).finish_non_exhaustive()
+    }
+}
+
+impl Outgoing {
+    /// The host that it goes to, with the port; `None` if there are several URLs, or it is no URL.
+    pub fn host(&self) -> Option<SmolStr> {
+        let [url] = self.urls.as_slice() else { return None };
+        let url = Url::parse(url).ok()?;
+        let host = url.host_str()?;
+        Some(format_smolstr!("{host}:{}", url.port_or_known_default().unwrap_or_default()))
     }
 }
 

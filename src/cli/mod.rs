@@ -9,6 +9,7 @@ mod docs;
 mod doctor;
 mod dry_run;
 mod logs;
+mod messages;
 mod sandbox;
 mod schema;
 mod serve;
@@ -41,6 +42,8 @@ enum Command {
     DryRun(dry_run::Args),
     /// Show channels, connect them to their providers, and find out whether their credentials are good
     Channels(channels::Args),
+    /// Look at messages and parked webhooks, try dead letters again, replay, export
+    Messages(messages::Args),
     /// Find out whether an installation can work where it is
     Doctor(doctor::Args),
     /// Run one of the sandbox's stand-ins as a process of its own
@@ -105,6 +108,7 @@ fn run(command: Command) -> Result<Verdict, Trouble> {
         Command::Test(args) => test::run(&args),
         Command::DryRun(args) => dry_run::run(&args),
         Command::Channels(args) => channels::run(&args),
+        Command::Messages(args) => messages::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::StandIn(args) => stand_in::run(&args),
         Command::Schema(args) => schema::run(&args),

@@ -90,7 +90,7 @@ async fn sandbox(args: &Args, database: &str) -> Result<Verdict, Trouble> {
     let gateway = Arc::new(gateway);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let limits = ServerSettings { drain: Duration::from_secs(5), ..ServerSettings::default() };
-    let serving = tokio::spawn(server::serve(gateway_listener, gateway.clone(), limits, async move {
+    let serving = tokio::spawn(server::serve(gateway_listener, None, gateway.clone(), limits, async move {
         drop(stopped.await);
     }));
     let stand_ins = [
@@ -273,6 +273,8 @@ fn settings(
         server: ServerSettings::default(),
         media: MediaSettings::default(),
         keep: Duration::from_secs(24 * 3600),
+        keep_dead: Duration::from_secs(7 * 24 * 3600),
+        admin: None,
         channels: vec![channel],
     })
 }

@@ -9,7 +9,7 @@ use super::{Trouble, Verdict};
 use crate::diagnostic::text;
 use crate::gateway::Gateway;
 use crate::load::{Settings, read_installation};
-use crate::server;
+use crate::server::{self, AdminDoor};
 use crate::world::World;
 
 /// Arguments of `serve`.
@@ -45,6 +45,15 @@ async fn serve(settings: Settings) -> Result<Verdict, Trouble> {
         .await
         .map_err(|error| Trouble(format!("can't listen on {}: {error}", settings.listen)))?;
     let address = listener.local_addr()?;
+    let admin = match &settings.admin {
+        None => None,
+        Some(admin) => {
+            let listener = TcpListener::bind(&admin.listen)
+                .await
+                .map_err(|error| Trouble(format!("can't listen on {} (`admin`): {error}", admin.listen)))?;
+            Some(AdminDoor { listener, token: admin.token.clone() })
+        }
+    };
     let (channels, public_url) = (settings.channels.len(), settings.public_url.clone());
     let gateway = Gateway::start(settings, World::system()).map_err(|error| Trouble(error.to_string()))?;
     let gateway = Arc::new(gateway);
@@ -53,7 +62,7 @@ async fn serve(settings: Settings) -> Result<Verdict, Trouble> {
         stopped().await;
         tracing::info!("shutting down");
     };
-    server::serve(listener, gateway.clone(), limits, stopped).await;
+    server::serve(listener, admin, gateway.clone(), limits, stopped).await;
     gateway.close().await;
     Ok(Verdict::Good)
 }

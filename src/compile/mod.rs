@@ -25,7 +25,7 @@ use smol_str::SmolStr;
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Span};
 use crate::expression::{Constant, Declared, Names, Read, Remembered, Scope, Table, Value};
-use crate::plan::{self, Branch, ConfigField, ConfigType, Limits, Plan, Quota, Rate, Retry};
+use crate::plan::{self, Branch, Breaker, ConfigField, ConfigType, Limits, Plan, Quota, Rate, Retry};
 use crate::spec::{self, FromNode, Map};
 use crate::yaml::{Node, Text};
 
@@ -271,6 +271,17 @@ pub fn retry(spec: Option<&spec::Retry>, base: Retry) -> Retry {
         first: spec.first.map_or(base.first, |duration| duration.0),
         max: spec.max.map_or(base.max, |duration| duration.0),
         give_up_after: spec.give_up_after.map_or(base.give_up_after, |duration| duration.0),
+        breaker: breaker(spec.breaker.as_ref(), base.breaker),
+    }
+}
+
+/// The breaker that a file gives, over the one that holds without it.
+fn breaker(spec: Option<&spec::Breaker>, base: Breaker) -> Breaker {
+    let Some(spec) = spec else { return base };
+    Breaker {
+        failures: spec.failures.map_or(base.failures, |count| u32::try_from(count.0).unwrap_or(u32::MAX)),
+        pause: spec.pause.map_or(base.pause, |duration| duration.0),
+        max: spec.max.map_or(base.max, |duration| duration.0),
     }
 }
 

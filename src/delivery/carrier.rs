@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use smol_str::SmolStr;
 
 use crate::memory::Remember;
 use crate::message::Fault;
@@ -66,11 +67,22 @@ pub struct Report {
     pub outcome: Outcome,
     /// What is remembered because of it, and forgotten.
     pub remember: Vec<Remember>,
+    /// The host that a request was made to, if one was made to one host.
+    pub contacted: Option<Contacted>,
+}
+
+/// A host that a request was made to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contacted {
+    /// Its name, with the port.
+    pub host: SmolStr,
+    /// Whether it did its work: no time-out, no lost connection and no 5xx, whatever it said.
+    pub is_well: bool,
 }
 
 impl From<Outcome> for Report {
     fn from(outcome: Outcome) -> Self {
-        Self { outcome, remember: Vec::new() }
+        Self { outcome, remember: Vec::new(), contacted: None }
     }
 }
 

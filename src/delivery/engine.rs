@@ -13,6 +13,7 @@ use tokio::task::{Id, JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::carrier::Carrier;
+use super::host::Hosts;
 use super::lane::{self, Start};
 use super::settings::{LaneSettings, SettingsOf};
 use super::stats::{Gauge, LaneStats};
@@ -63,6 +64,7 @@ impl Engine {
             lanes: HashMap::new(),
             pauses: HashMap::new(),
             tasks: JoinSet::new(),
+            hosts: Arc::default(),
             started: Instant::now(),
         };
         Self { stop, reload, gauges, task: Mutex::new(Some(tokio::spawn(router.run()))) }
@@ -102,6 +104,7 @@ struct Router {
     lanes: HashMap<Lane, Running>,
     pauses: HashMap<Lane, Millis>,
     tasks: JoinSet<()>,
+    hosts: Arc<Hosts>,
     started: Instant,
 }
 
@@ -235,6 +238,7 @@ impl Router {
             gauge: gauge.clone(),
             full_until: self.started,
             rest_until,
+            hosts: Arc::clone(&self.hosts),
         });
         let task = self.tasks.spawn(task).id();
         Running { inbox, settings, gauge, last_push: now, counted: 0, task }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::carrier::Outcome;
 use super::retry::{RetryPolicy, age};
+use crate::message::Fault;
 use crate::store::{Delivery, Ending};
 use crate::world::Millis;
 
@@ -87,6 +88,36 @@ pub fn judge(
     }
 }
 
+/// What follows from an attempt that failed because the host fails everybody: no attempt is counted, and nothing is
+/// given up but what has had its attempts and is too old.
+pub fn postpone(
+    fault: &Fault,
+    progress: Option<String>,
+    delivery: &Delivery,
+    now: Millis,
+    wait: Duration,
+    policy: &RetryPolicy,
+) -> Judgement {
+    let attempts = delivery.attempts;
+    let it = Judgement {
+        ending: Ending::Retry {
+            not_before: later(now, wait),
+            error: fault.to_string(),
+            progress,
+            pause_lane: None,
+        },
+        attempts,
+        again_after: Some(wait),
+        rest: None,
+        opted_out: false,
+    };
+    if policy.is_too_old(attempts, age(delivery.accepted_at, now)) {
+        let reason = format!("given up after {attempts} attempts, and the host still fails: {fault}");
+        return Judgement { ending: Ending::Dead { reason }, again_after: None, ..it };
+    }
+    it
+}
+
 fn later(now: Millis, wait: Duration) -> Millis {
     now.saturating_add(Millis::try_from(wait.as_millis()).unwrap_or(Millis::MAX))
 }
@@ -94,7 +125,6 @@ fn later(now: Millis, wait: Duration) -> Millis {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::Fault;
     use crate::store::testing::delivery;
 
     fn judged(outcome: Outcome, now: Millis) -> Judgement {
@@ -146,6 +176,22 @@ mod tests {
         let outcome = Outcome::Throttled { after: None, fault: Fault::default(), progress: None };
         let it = judged(outcome, 24 * 3_600_000);
         assert!(matches!(it.ending, Ending::Dead { .. }) && it.rest.is_some());
+    }
+
+    #[test]
+    fn what_fails_with_everybody_is_no_attempt_and_given_up_only_when_it_had_its_attempts() {
+        let policy = RetryPolicy { attempts: Some(1), ..RetryPolicy::default() };
+        let wait = Duration::from_secs(4);
+        let day = 24 * 3_600_000;
+        let judged = |attempts, now| {
+            let delivery = Delivery { attempts, ..(*delivery(1, "a")).clone() };
+            postpone(&Fault::default(), None, &delivery, now, wait, &policy)
+        };
+        let it = judged(0, 1000);
+        assert_eq!((it.attempts, it.again_after, it.rest), (0, Some(wait), None));
+        assert!(matches!(it.ending, Ending::Retry { not_before: 5000, pause_lane: None, .. }));
+        assert!(matches!(judged(0, day).ending, Ending::Retry { .. }));
+        assert!(matches!(judged(3, day).ending, Ending::Dead { .. }));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The task of one lane: takes from the feed and the store, paces, attempts, judges, settles.
 //!
-//! Invariants: no request starts before the pacer allows it and while the lane rests; a contact has at most one
-//! delivery under way, and its next one goes after the outcome is on disk; requests under way, and outcomes not
-//! yet on disk, are bounded.
+//! Invariants: no request starts before the pacer allows it, and none while the lane rests or its host pauses; a
+//! contact has at most one delivery under way, and its next one goes after the outcome is on disk; requests under
+//! way, and outcomes not yet on disk, are bounded.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::attempt::{self, Answered};
 use super::carrier::{Carrier, Outcome, Report};
-use super::judge::{Judgement, judge};
+use super::host::{Hosts, Peer};
+use super::judge::{Judgement, judge, postpone};
 use super::pacer::Pacer;
 use super::queue::{Queue, Wanted};
 use super::settings::LaneSettings;
@@ -46,6 +47,8 @@ pub(super) struct Start {
     pub(super) full_until: Instant,
     /// The lane rests until then.
     pub(super) rest_until: Option<Instant>,
+    /// How the hosts are doing that all lanes send to.
+    pub(super) hosts: Arc<Hosts>,
 }
 
 type Page = (Wanted, Result<Vec<Arc<Delivery>>, StoreError>);
@@ -61,6 +64,7 @@ struct Running {
     queue: Queue,
     pacer: Pacer,
     rest_until: Option<Instant>,
+    peer: Peer,
     /// Contacts that were written to lately, and when they may be again.
     spacing: Spacing,
     /// Throttled answers in a row.
@@ -85,6 +89,7 @@ pub(super) async fn run(mut start: Start) {
         queue: Queue::new(settings.window, settings.in_flight),
         pacer: Pacer::new(settings.rate, start.full_until),
         rest_until: start.rest_until,
+        peer: Peer::new(Arc::clone(&start.hosts)),
         spacing: Spacing::default(),
         start,
         settings,
@@ -141,6 +146,7 @@ impl Running {
                     let until = *self.start.stop.borrow_and_update();
                     self.deadline = if stopped.is_ok() { until } else { Some(now) };
                 }
+                () = self.peer.works_again() => {}
                 () = sleep_until(alarm.unwrap_or(now)), if alarm.is_some() => {}
             }
         }
@@ -210,6 +216,10 @@ impl Running {
                 self.pacer.rest();
                 return alarm;
             }
+            if let Some(until) = self.peer.paused_until(now) {
+                self.pacer.rest();
+                return Some(alarm.map_or(until, |alarm| alarm.min(until)));
+            }
             let ready_at = self.pacer.ready_at(now);
             if ready_at > now {
                 alarm = Some(alarm.map_or(ready_at, |alarm| alarm.min(ready_at)));
@@ -224,6 +234,11 @@ impl Running {
             if let Some(free_at) = self.spacing.take(&delivery.contact, self.settings.per_contact, now) {
                 self.queue.wait(&delivery.contact, delivery.id, free_at);
                 alarm = Some(alarm.map_or(free_at, |alarm| alarm.min(free_at)));
+                continue;
+            }
+            if let Err(then) = self.peer.start(now, self.settings.time_limit) {
+                self.queue.wait(&delivery.contact, delivery.id, then);
+                alarm = Some(alarm.map_or(then, |alarm| alarm.min(then)));
                 continue;
             }
             let ticket = self.pacer.start(now);
@@ -258,7 +273,7 @@ impl Running {
     fn answered(&mut self, answered: Answered) {
         self.attempts -= 1;
         self.pacer.finish(answered.ticket, answered.at);
-        let Report { outcome, remember } = answered.report;
+        let Report { outcome, remember, contacted } = answered.report;
         self.streak = match outcome {
             // What was under way when the lane began to rest says nothing new.
             Outcome::Throttled { .. } => {
@@ -268,11 +283,20 @@ impl Running {
         };
         let (now, random) = (self.start.world.now(), self.start.world.fraction());
         let delivery = answered.delivery;
-        let it = judge(outcome, &delivery, now, self.streak, &self.settings.retry, random);
+        let times = (answered.began, answered.at);
+        let pause = self.peer.hear(contacted, &delivery.contact, times, &self.settings.breaker);
+        let policy = &self.settings.retry;
+        let it = match (outcome, pause) {
+            (Outcome::Retry { after, fault, progress }, Some(pause)) => {
+                postpone(&fault, progress, &delivery, now, pause.max(after.unwrap_or_default()), policy)
+            }
+            (outcome, _) => judge(outcome, &delivery, now, self.streak, policy, random),
+        };
         if let Some(rest) = it.rest {
             self.rest_until = self.rest_until.max(Some(answered.at + rest));
         }
         self.count(&it);
+        tell(&delivery, &it.ending);
         let again_at = it.again_after.map(|wait| answered.at + wait);
         let took = answered.at.saturating_duration_since(answered.began);
         let settlement = Settlement {
@@ -341,7 +365,9 @@ impl Running {
     fn report(&self) {
         let idle = self.queue.is_idle() && self.steps.is_empty() && self.rest_until.is_none();
         let wall = self.start.world.now();
+        let circuit_open = self.peer.is_open();
         let mut stats = self.start.gauge.lock();
+        stats.circuit_open = circuit_open;
         stats.in_flight = self.attempts;
         stats.retrying = self.queue.retrying();
         stats.paused_until = self.rest_until.map(|until| {
@@ -354,6 +380,16 @@ impl Running {
         } else {
             stats.idle_since = None;
         }
+    }
+}
+
+/// A dead letter needs an operator.
+fn tell(delivery: &Delivery, ending: &Ending) {
+    let (lane, id, mid) = (&delivery.lane, delivery.id, &delivery.mid);
+    match ending {
+        Ending::Failed { fault } => tracing::warn!(%lane, id, %mid, reason = %fault, "refused for good"),
+        Ending::Dead { reason } => tracing::warn!(%lane, id, %mid, reason, "given up: a dead letter"),
+        Ending::Sent { .. } | Ending::Retry { .. } => {}
     }
 }
 

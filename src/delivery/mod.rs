@@ -6,8 +6,10 @@
 //! queue only by a settlement that is on disk, so whatever happens it is sent, failed or dead, never lost.
 
 mod attempt;
+mod breaker;
 mod carrier;
 mod engine;
+mod host;
 mod judge;
 mod lane;
 mod pacer;
@@ -21,7 +23,8 @@ mod stats;
 #[cfg(test)]
 mod tests;
 
-pub use carrier::{ByDirection, Carrier, Outcome, Report};
+pub use breaker::{Breaker, BreakerPolicy};
+pub use carrier::{ByDirection, Carrier, Contacted, Outcome, Report};
 pub use engine::{Engine, Parts};
 pub use judge::{Judgement, judge};
 pub use pacer::{Pacer, Ticket};

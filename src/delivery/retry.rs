@@ -42,12 +42,16 @@ impl RetryPolicy {
     /// `random` is from 0 (included) to 1 (excluded).
     pub fn again_after(&self, attempts: u32, age: Duration, random: f64) -> Option<Duration> {
         let worn_out = self.attempts.is_some_and(|most| attempts >= most);
-        let too_old = age >= self.give_up_after && attempts >= AT_LEAST;
-        if worn_out || too_old {
+        if worn_out || self.is_too_old(attempts, age) {
             return None;
         }
         let doubled = 2_u32.saturating_pow(attempts.saturating_sub(1).min(31));
         Some(self.first.saturating_mul(doubled).min(self.max).mul_f64(random))
+    }
+
+    /// Whether what is as old as that, and was tried so often, is given up whatever the reason.
+    pub fn is_too_old(&self, attempts: u32, age: Duration) -> bool {
+        age >= self.give_up_after && attempts >= AT_LEAST
     }
 
     /// How long the lane rests after its `streak`th throttled answer in a row (from 1). What the other side

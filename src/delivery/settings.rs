@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::breaker::BreakerPolicy;
 use super::rate::Rate;
 use super::retry::RetryPolicy;
 use crate::store::{Lane, StatusSet};
@@ -18,6 +19,8 @@ pub struct LaneSettings {
     pub in_flight: usize,
     /// When attempts are repeated.
     pub retry: RetryPolicy,
+    /// When the lane pauses because the host that it sends to fails again and again.
+    pub breaker: BreakerPolicy,
     /// Which changes of outbound messages the platform is told.
     pub post: StatusSet,
     /// The longest that an attempt may take, all its steps together.
@@ -33,6 +36,7 @@ impl Default for LaneSettings {
             per_contact: Rate::UNLIMITED,
             in_flight: 32,
             retry: RetryPolicy::default(),
+            breaker: BreakerPolicy::default(),
             post: StatusSet::default(),
             time_limit: Duration::from_mins(2),
             window: 1000,

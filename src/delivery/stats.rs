@@ -30,6 +30,8 @@ pub struct LaneStats {
     pub throttled: u64,
     /// The lane rests until then.
     pub paused_until: Option<Millis>,
+    /// The host that it sends to fails again and again: the lane pauses and probes.
+    pub circuit_open: bool,
     /// Since when it has had nothing to do.
     pub idle_since: Option<Instant>,
 }
@@ -51,6 +53,7 @@ impl Gauge {
             retried: 0,
             throttled: 0,
             paused_until: None,
+            circuit_open: false,
             idle_since: None,
         })))
     }

@@ -5,12 +5,14 @@
 
 mod action;
 mod deferred;
+mod desk;
 mod errand;
 mod look_up;
 mod media;
 mod message;
 mod parcel;
 mod poll;
+mod replay;
 mod to_platform;
 mod to_provider;
 mod webhook;
@@ -29,14 +31,17 @@ use smol_str::SmolStr;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::call::{CallCache, HttpTransport, Transport, TransportError};
-use crate::delivery::{ByDirection, Engine, LaneSettings, LaneStats, Parts, Rate, RetryPolicy};
+use crate::call::{CallCache, HttpTransport, Outgoing, Response, Transport, TransportError};
+use crate::delivery::{
+    BreakerPolicy, ByDirection, Contacted, Engine, LaneSettings, LaneStats, Parts, Rate, RetryPolicy,
+};
 use crate::load::{ChannelSettings, Settings};
 use crate::pipeline::Directory;
 use crate::plan::{self, Channel};
-use crate::store::{self, Direction, Filter, Lane, Retention, StatusSet, Store, StoreError};
-use crate::world::{Millis, World};
+use crate::store::{self, Direction, Feed, Filter, Lane, StatusSet, Store, StoreError};
+use crate::world::World;
 
+pub use desk::{Changed, Desk, StillParked, Which, examine};
 pub use errand::{Driven, drive};
 pub use media::Unserved;
 pub use message::{MessageAnswer, Refused};
@@ -112,7 +117,7 @@ pub struct Gateway {
     transport: Arc<dyn Transport>,
     acting: action::Room,
     media: Arc<media::Media>,
-    polls: poll::Polls,
+    polls: Arc<poll::Polls>,
     world: World,
     public_url: String,
     stop: watch::Sender<bool>,
@@ -133,10 +138,7 @@ impl Gateway {
         transport: Arc<dyn Transport>,
     ) -> Result<Self, StartError> {
         let (feed, reader) = store::feed(FEED);
-        let keep = Millis::try_from(settings.keep.as_millis()).unwrap_or(Millis::MAX);
-        let retention = Retention { settled: keep, journal: keep, ..Retention::default() };
-        let store =
-            store::open(&settings.store, &store::Options { retention, ..store::Options::default() }, feed)?;
+        let store = open_store(&settings, feed)?;
         let public_url = settings.public_url.clone();
         let media = media::Media::new(&settings.media, &public_url, store.clone(), world.clone());
         let media = Arc::new(media);
@@ -169,14 +171,14 @@ impl Gateway {
         });
         let (stop, stopped) = watch::channel(false);
         let acting = action::Room::new(channels.by_name.keys());
-        let polls = poll::Polls::start(&poll::Parts {
+        let polls = Arc::new(poll::Polls::start(&poll::Parts {
             channels: channels.clone(),
             store: store.clone(),
             transport: transport.clone(),
             calls: calls.clone(),
             world: world.clone(),
             stopped: stopped.clone(),
-        });
+        }));
         let purging = Mutex::new(Some(tokio::spawn(keep_house(store.clone(), world.clone(), stopped))));
         Ok(Self {
             channels,
@@ -197,6 +199,11 @@ impl Gateway {
     /// The store.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
+    }
+
+    /// What an operator does with messages, while they are delivered.
+    pub fn desk(&self) -> Desk {
+        Desk::new(self.channels.clone(), self.store.clone(), self.polls.clone(), self.world.clone())
     }
 
     /// How every lane is doing.
@@ -229,6 +236,12 @@ impl Gateway {
     }
 }
 
+/// The store of an installation.
+fn open_store(settings: &Settings, feed: Feed) -> Result<Arc<dyn Store>, StoreError> {
+    let retention = settings.retention();
+    store::open(&settings.store, &store::Options { retention, ..store::Options::default() }, feed)
+}
+
 /// How a lane behaves; none for a channel that is not configured (any more).
 fn lane_settings(channels: &Channels, lane: &Lane) -> Option<LaneSettings> {
     let channel = channels.get(&lane.channel)?;
@@ -247,6 +260,11 @@ fn lane_settings(channels: &Channels, lane: &Lane) -> Option<LaneSettings> {
                 attempts: channel.retry.attempts,
                 give_up_after: channel.retry.give_up_after,
             },
+            breaker: BreakerPolicy {
+                failures: channel.retry.breaker.failures,
+                pause: channel.retry.breaker.pause,
+                max: channel.retry.breaker.max,
+            },
             post,
             time_limit: crate::call::longest(channel.limits.timeout, channel.limits.media)
                 + Duration::from_secs(15),
@@ -254,6 +272,17 @@ fn lane_settings(channels: &Channels, lane: &Lane) -> Option<LaneSettings> {
         },
     };
     Some(settings)
+}
+
+/// What an exchange tells about the host; `None` where several hosts stand in for each other, or it is the request
+/// that is at fault.
+fn contacted(request: &Outgoing, answer: &Result<Response, TransportError>) -> Option<Contacted> {
+    let is_well = match answer {
+        Ok(response) => response.status < 500,
+        Err(TransportError::Connect(_) | TransportError::Timeout | TransportError::Broken(_)) => false,
+        Err(_) => return None,
+    };
+    Some(Contacted { host: request.host()?, is_well })
 }
 
 fn rate(rate: plan::Rate) -> Rate {

@@ -73,18 +73,26 @@ pub(super) struct Poke {
 
 impl Polls {
     pub(super) fn start(parts: &Parts) -> Self {
-        let mut polls = Self { waiting: HashMap::new(), tasks: Mutex::default(), world: parts.world.clone() };
+        let polls = Self::resting(&parts.channels, &parts.world);
         let mut tasks = JoinSet::new();
-        for (name, channel) in &parts.channels.by_name {
-            for poll in &channel.plan.life.polls {
-                let waiting = Arc::<Waiting>::default();
-                polls.waiting.insert((name.clone(), poll.name.clone()), waiting.clone());
-                let (channel, name) = (channel.clone(), poll.name.clone());
+        for ((name, poll), waiting) in &polls.waiting {
+            if let Some(channel) = parts.channels.get(name) {
+                let (channel, name, waiting) = (channel.clone(), poll.clone(), waiting.clone());
                 tasks.spawn(Poller { channel, name, waiting, parts: parts.clone() }.run());
             }
         }
-        polls.tasks = Mutex::new(tasks);
-        polls
+        Self { tasks: Mutex::new(tasks), ..polls }
+    }
+
+    /// Polls that are not run: what is asked of them is only noted, and done by the gateway that starts next.
+    pub(super) fn resting(channels: &Channels, world: &World) -> Self {
+        let polls = |(name, channel): (&SmolStr, &Arc<ChannelSettings>)| {
+            let name = name.clone();
+            let names: Vec<_> = channel.plan.life.polls.iter().map(|poll| poll.name.clone()).collect();
+            names.into_iter().map(move |poll| ((name.clone(), poll), Arc::default()))
+        };
+        let waiting = channels.by_name.iter().flat_map(polls).collect();
+        Self { waiting, tasks: Mutex::default(), world: world.clone() }
     }
 
     /// Notes in an acceptance what it asks for. A poll that is asked for already and has not begun is not asked for

@@ -53,6 +53,8 @@ pub(super) fn gateway_of(mapping: &str, transport: Arc<dyn Transport>) -> Gatewa
         server: crate::load::ServerSettings::default(),
         media: crate::load::MediaSettings::default(),
         keep: Duration::from_secs(3600),
+        keep_dead: Duration::from_secs(3600),
+        admin: None,
         channels: vec![ChannelSettings {
             plan,
             channel: Arc::new(channel),
@@ -91,7 +93,7 @@ async fn what_can_t_be_read_is_parked_without_the_channel_s_secrets() {
     let gateway = gateway();
     let answer = gateway.accept_webhook(Called::Channel("c"), webhook("{")).await;
     assert_eq!(status(&answer), 200);
-    let parked = gateway.store().parked(0, 10).await.unwrap();
+    let parked = gateway.store().parked(store::ParkedFilter::default()).await.unwrap();
     assert_eq!(parked.len(), 1);
     assert_eq!(&parked[0].entry.body[..], b"{");
     assert!(!parked[0].entry.url.contains("s3cret"), "{}", parked[0].entry.url);

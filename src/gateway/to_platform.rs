@@ -12,7 +12,7 @@ use super::parcel::Parcel;
 use crate::call::{
     self, CallCache, Outgoing, Payload, Response, Shown, Transport, TransportError, retry_after,
 };
-use crate::delivery::{Carrier, Outcome, Report};
+use crate::delivery::{Carrier, Contacted, Outcome, Report};
 use crate::load::ChannelSettings;
 use crate::memory::Remember;
 use crate::message::{Event, Fault};
@@ -46,7 +46,12 @@ impl ToPlatform {
         Self { channels, store, transport, calls, media, world }
     }
 
-    async fn post(&self, delivery: &Delivery, remember: &mut Vec<Remember>) -> Outcome {
+    async fn post(
+        &self,
+        delivery: &Delivery,
+        remember: &mut Vec<Remember>,
+        contacted: &mut Option<Contacted>,
+    ) -> Outcome {
         let Some(channel) = self.channels.get(&delivery.lane.channel) else {
             return retry("channel", "the channel is not configured", None);
         };
@@ -85,7 +90,9 @@ impl ToPlatform {
             Ok(None) => return Outcome::Sent { ids: Vec::new(), rest: None },
             Err(fault) => return Outcome::Failed { fault },
         };
-        match call::send(&*self.transport, &request).await {
+        let answer = call::send(&*self.transport, &request).await;
+        *contacted = super::contacted(&request, &answer);
+        match answer {
             Ok(response) => judge(&delivery.lane.channel, &response, self.world.now()),
             Err(error) => unreachable_platform(&error),
         }
@@ -95,9 +102,9 @@ impl ToPlatform {
 impl Carrier for ToPlatform {
     fn attempt<'a>(&'a self, delivery: &'a Arc<Delivery>) -> BoxFuture<'a, Report> {
         Box::pin(async {
-            let mut remember = Vec::new();
-            let outcome = self.post(delivery, &mut remember).await;
-            Report { outcome, remember }
+            let (mut remember, mut contacted) = (Vec::new(), None);
+            let outcome = self.post(delivery, &mut remember, &mut contacted).await;
+            Report { outcome, remember, contacted }
         })
     }
 }

@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 
 use super::Channels;
 use crate::call::{self, CallCache, Transport};
-use crate::delivery::{Carrier, Outcome, Report};
+use crate::delivery::{Carrier, Contacted, Outcome, Report};
 use crate::load::ChannelSettings;
 use crate::memory::{Memory, Remember};
 use crate::message::{Fault, Outbound};
@@ -38,7 +38,12 @@ impl ToProvider {
         Self { channels, store, transport, calls, world }
     }
 
-    async fn send(&self, delivery: &Delivery, remember: &mut Vec<Remember>) -> Outcome {
+    async fn send(
+        &self,
+        delivery: &Delivery,
+        remember: &mut Vec<Remember>,
+        contacted: &mut Option<Contacted>,
+    ) -> Outcome {
         let Some(channel) = self.channels.get(&delivery.lane.channel) else {
             let fault = Fault { code: "channel".into(), message: "the channel is not configured".into() };
             return Outcome::Retry { after: None, fault, progress: None };
@@ -74,7 +79,9 @@ impl ToProvider {
         loop {
             match sending.step() {
                 Next::Request(request) => {
-                    sending.answer(call::send(&*self.transport, &request).await);
+                    let answer = call::send(&*self.transport, &request).await;
+                    *contacted = super::contacted(&request, &answer);
+                    sending.answer(answer);
                     break;
                 }
                 Next::Wait(key) => self.calls.wait(&key).await,
@@ -96,9 +103,9 @@ impl ToProvider {
 impl Carrier for ToProvider {
     fn attempt<'a>(&'a self, delivery: &'a Arc<Delivery>) -> BoxFuture<'a, Report> {
         Box::pin(async {
-            let mut remember = Vec::new();
-            let outcome = self.send(delivery, &mut remember).await;
-            Report { outcome, remember }
+            let (mut remember, mut contacted) = (Vec::new(), None);
+            let outcome = self.send(delivery, &mut remember, &mut contacted).await;
+            Report { outcome, remember, contacted }
         })
     }
 }

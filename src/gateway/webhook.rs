@@ -10,10 +10,9 @@ use crate::load::ChannelSettings;
 use crate::message::{Event, EventKind};
 use crate::pipeline::{Incoming, NoRoute, Received, Reply, Routed, Site, Verdict, find_route, receive};
 use crate::plan::ContactIdKind;
-use crate::platform::{contact_alias, message_alias};
+use crate::platform::contact_alias;
 use crate::store::{
-    self, Acceptance, Alias, AliasOf, JournalEntry, Lane, NewDelivery, Receipt, StatusSet, StoreError,
-    Watermark,
+    self, Acceptance, Alias, JournalEntry, Lane, NewDelivery, Receipt, StatusSet, StoreError, Watermark,
 };
 use crate::world::Millis;
 
@@ -95,11 +94,7 @@ impl Gateway {
         if let Some(reason) = &received.parked {
             tracing::warn!(%mapping, ?channel, %route, reason, "webhook parked");
         }
-        let verdict = match (&received.parked, received.verdict) {
-            (Some(_), _) => store::Verdict::Parked,
-            (None, Verdict::Ignored) => store::Verdict::Ignored,
-            (None, _) => store::Verdict::Accepted,
-        };
+        let verdict = store_verdict(received);
         let mut acceptance = Acceptance {
             at: self.world.now(),
             webhook: Some(JournalEntry {
@@ -132,7 +127,7 @@ impl Channels {
         match event.kind {
             EventKind::Message | EventKind::MessageEcho => {
                 acceptance.deliveries.push(delivery(routed, origin, acceptance.at));
-                self.aliases(acceptance, channel, event);
+                self.alias(acceptance, channel, event);
                 return;
             }
             EventKind::MessageStatus => {
@@ -168,23 +163,26 @@ impl Channels {
         acceptance.remember.extend(terms.remember.iter().cloned());
     }
 
-    /// The short forms under which the platform will know what does not fit it.
-    fn aliases(&self, acceptance: &mut Acceptance, channel: &SmolStr, event: &Event) {
+    /// The short form under which the platform will know a contact whose id does not fit it.
+    fn alias(&self, acceptance: &mut Acceptance, channel: &SmolStr, event: &Event) {
         let custom = self.get(channel).is_some_and(|found| found.platform.id_type == ContactIdKind::Custom);
-        let mut add = |alias: &str, original: &str, of: AliasOf| {
-            if alias != original {
-                acceptance.aliases.push(Alias {
-                    channel: channel.clone(),
-                    alias: SmolStr::new(alias),
-                    original: SmolStr::new(original),
-                    of,
-                });
-            }
-        };
-        if custom {
-            add(&contact_alias(&event.contact.id), &event.contact.id, AliasOf::Contact);
+        let alias = contact_alias(&event.contact.id);
+        if custom && alias != event.contact.id {
+            acceptance.aliases.push(Alias {
+                channel: channel.clone(),
+                alias: alias.into(),
+                original: SmolStr::new(&event.contact.id),
+            });
         }
-        add(&message_alias(&event.id), &event.id, AliasOf::Message);
+    }
+}
+
+/// What the journal says of it.
+pub(super) fn store_verdict(received: &Received) -> store::Verdict {
+    match (&received.parked, received.verdict) {
+        (Some(_), _) => store::Verdict::Parked,
+        (None, Verdict::Ignored) => store::Verdict::Ignored,
+        (None, _) => store::Verdict::Accepted,
     }
 }
 

@@ -19,10 +19,16 @@ use crate::plan::{
 };
 use crate::platform::{PlatformChannel, Token};
 use crate::spec::{self, FromNode, Raw};
+use crate::store::Retention;
+use crate::world::Millis;
 use crate::yaml::{self, Node, Text};
 
 /// The shortest key that things are signed with, in characters.
 const SHORTEST_KEY: usize = 16;
+/// How long what was sent is kept.
+const KEEP: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long what needs an operator is kept.
+const KEEP_DEAD: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// An installation that can be run.
 #[derive(Debug)]
@@ -39,10 +45,32 @@ pub struct Settings {
     pub server: ServerSettings,
     /// The URLs under which the platform fetches files.
     pub media: MediaSettings,
-    /// How long settled messages and webhooks are kept.
+    /// How long messages that were sent, and webhooks, are kept.
     pub keep: Duration,
+    /// How long dead letters and parked webhooks are kept.
+    pub keep_dead: Duration,
+    /// The API for operators; none where it is off.
+    pub admin: Option<AdminSettings>,
     /// The channels.
     pub channels: Vec<ChannelSettings>,
+}
+
+impl Settings {
+    /// How long the store keeps things.
+    pub fn retention(&self) -> Retention {
+        let millis = |time: Duration| Millis::try_from(time.as_millis()).unwrap_or(Millis::MAX);
+        let (keep, lost) = (millis(self.keep), millis(self.keep_dead));
+        Retention { settled: keep, journal: keep, lost, ..Retention::default() }
+    }
+}
+
+/// The API for operators.
+#[derive(Clone, Debug)]
+pub struct AdminSettings {
+    /// Where it listens.
+    pub listen: String,
+    /// What callers prove themselves with; none where it is only for this machine.
+    pub token: Option<Token>,
 }
 
 /// The bounds of the server.
@@ -129,6 +157,8 @@ pub struct ChannelSettings {
 enum Secrets {
     /// In the environment and in files; a missing one is an error.
     Real,
+    /// Only that of the API for operators, for one who speaks to a gateway that has the others.
+    Operator,
     /// Every reference is taken to be good: for `check`, which runs where the secrets are not.
     Assumed,
 }
@@ -136,8 +166,22 @@ enum Secrets {
 /// Reads an installation with its mappings and secrets; `listen` stands in for the installation's own. None means
 /// that there are errors in the library.
 pub fn read_installation(path: &Path, listen: Option<&str>) -> (Library, Option<Settings>) {
+    read_with(path, listen, Secrets::Real)
+}
+
+/// The same for one who only looks into the store: no secret is looked up, so what is read can't speak to anybody.
+pub fn survey_installation(path: &Path) -> (Library, Option<Settings>) {
+    read_with(path, None, Secrets::Assumed)
+}
+
+/// The same for one who speaks to the running gateway: no secret but the token for that is looked up.
+pub fn read_admin(path: &Path) -> (Library, Option<Settings>) {
+    read_with(path, None, Secrets::Operator)
+}
+
+fn read_with(path: &Path, listen: Option<&str>, secrets: Secrets) -> (Library, Option<Settings>) {
     let mut library = Library::default();
-    let settings = Reader::read(path, listen, Secrets::Real, &mut library);
+    let settings = Reader::read(path, listen, secrets, &mut library);
     let sound = !library.problems.has_errors();
     (library, settings.filter(|_| sound))
 }
@@ -233,6 +277,8 @@ impl Reader<'_> {
             let problem = Diagnostic::new(Code::MissingKey, span, "there are no channels");
             self.out.push(problem.help("add one under `channels:`"));
         }
+        let admin = spec.admin.as_ref().and_then(|admin| self.admin(admin));
+        let keep = spec.keep.map_or(KEEP, |duration| duration.0);
         Some(Settings {
             listen,
             public_url,
@@ -246,14 +292,19 @@ impl Reader<'_> {
             },
             server: server_settings(spec.server.as_ref()),
             media: self.media(spec.media.as_ref()),
-            keep: spec.keep.map_or(Duration::from_secs(7 * 24 * 3600), |duration| duration.0),
+            keep,
+            keep_dead: spec.keep_dead.map_or(KEEP_DEAD.max(keep), |duration| duration.0),
+            admin,
             channels,
         })
     }
 
     /// An address to listen on: `HOST:PORT`.
     fn listen(&mut self, given: Option<&Text>) -> String {
-        let Some(text) = given else { return "127.0.0.1:8080".to_string() };
+        given.map_or_else(|| "127.0.0.1:8080".to_string(), |text| self.address(text))
+    }
+
+    fn address(&mut self, text: &Text) -> String {
         let port = text.value.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
         if port.is_none_or(|port| port.parse::<u16>().is_err()) {
             let problem =
@@ -262,6 +313,27 @@ impl Reader<'_> {
                 .push(problem.help("write a host and a port: `127.0.0.1:8080`, `0.0.0.0:80`, `[::]:8080`"));
         }
         text.value.to_string()
+    }
+
+    /// The API for operators; it must not be open to everybody.
+    fn admin(&mut self, spec: &spec::Admin) -> Option<AdminSettings> {
+        let listen = self.address(&spec.listen);
+        let token = match &spec.token {
+            Some(Raw(node)) if self.secrets == Secrets::Operator => {
+                self.secrets = Secrets::Real;
+                let key = self.key(node, "admin.token");
+                self.secrets = Secrets::Operator;
+                Some(key?)
+            }
+            Some(Raw(node)) => Some(self.key(node, "admin.token")?),
+            None => None,
+        };
+        if token.is_none() && !is_loopback(&listen) {
+            let message = "everybody who reaches this address could read and change messages";
+            let problem = Diagnostic::new(Code::InvalidValue, spec.listen.span, message);
+            self.out.push(problem.help("listen on `127.0.0.1`, or add `token: {env: ADMIN_TOKEN}`"));
+        }
+        Some(AdminSettings { listen, token: token.map(Token::new) })
     }
 
     /// Reports what is not an `http` or `https` URL, at the very part that is wrong.
@@ -305,7 +377,7 @@ impl Reader<'_> {
             Some(Raw(node)) => node.as_list().map_or_else(|| vec![node], |items| items.iter().collect()),
         };
         MediaSettings {
-            keys: keys.into_iter().filter_map(|node| self.key(node)).collect(),
+            keys: keys.into_iter().filter_map(|node| self.key(node, "media.key")).collect(),
             ttl: spec.ttl.map_or(default.ttl, |ttl| ttl.0),
             max: spec.max.map_or(default.max, |max| max.0),
             at_once: spec
@@ -314,9 +386,9 @@ impl Reader<'_> {
         }
     }
 
-    /// A key that things are signed with.
-    fn key(&mut self, node: &Node) -> Option<String> {
-        if self.no_literal(node, "media.key") {
+    /// A key that things are signed with, or somebody proves themselves with.
+    fn key(&mut self, node: &Node, name: &str) -> Option<String> {
+        if self.no_literal(node, name) {
             return None;
         }
         let key = self.resolve(node)?.to_text();
@@ -461,7 +533,7 @@ impl Reader<'_> {
             Some(_) if problem.missing && self.told.contains(&problem.key) => {}
             // What it refers to is not known here.
             Some((_, Raw(node)))
-                if self.secrets == Secrets::Assumed
+                if self.secrets != Secrets::Real
                     && reference(node).is_some()
                     && fields.iter().any(|field| field.name == problem.key) => {}
             Some((key, Raw(node))) if fields.iter().any(|field| field.name == problem.key) => {
@@ -616,7 +688,7 @@ impl Reader<'_> {
             return None;
         }
         let Some((kind, name)) = reference(node) else { return Some(node.to_value()) };
-        if self.secrets == Secrets::Assumed {
+        if self.secrets != Secrets::Real {
             return Some(Value::text("assumed"));
         }
         let found = self.look_up(kind, name);
@@ -667,6 +739,14 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// Whether a host, with or without a port, is this machine and reached by it alone.
+pub fn is_loopback(address: &str) -> bool {
+    let port = address.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    let host = port.map_or(address, |(host, _)| host);
+    let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    ip.map_or(host.eq_ignore_ascii_case("localhost"), |ip| ip.is_loopback())
 }
 
 fn server_settings(spec: Option<&spec::Server>) -> ServerSettings {

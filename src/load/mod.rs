@@ -11,6 +11,7 @@ mod merge;
 mod tables;
 
 pub use installation::{
-    ChannelSettings, MediaSettings, ServerSettings, Settings, check_installation, read_installation,
+    AdminSettings, ChannelSettings, MediaSettings, ServerSettings, Settings, check_installation, is_loopback,
+    read_admin, read_installation, survey_installation,
 };
 pub use mappings::{Library, Loaded, mapping_files, read_source, test_file_of};

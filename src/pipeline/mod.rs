@@ -31,6 +31,7 @@ pub use incoming::Incoming;
 pub use late::{Late, Making, Origin, Whole};
 pub use receive::{
     Directory, NoRoute, Poked, Received, Route, Routed, Site, Terms, Verdict, find_route, receive,
+    receive_again,
 };
 pub use sending::{Next, Outcome, Progress, Sending};
 pub use split::{Size, size, split};

@@ -49,8 +49,12 @@ fn unicode_max(septets: usize) -> usize {
 /// else between grapheme clusters.
 pub fn split(text: &str, max: usize, unit: Unit) -> Vec<String> {
     let max = max.max(1);
-    let mut pieces = Vec::new();
     let mut rest = text.trim();
+    // The common case, without a look at clusters.
+    if size(rest, max, unit).fits() {
+        return if rest.is_empty() { Vec::new() } else { vec![rest.to_string()] };
+    }
+    let mut pieces = Vec::new();
     while !rest.is_empty() {
         let fits = longest_prefix(rest, max, unit);
         if fits == rest.len() {

@@ -200,6 +200,25 @@ pub struct Retry {
     pub max: Duration,
     /// When the message is given up.
     pub give_up_after: Duration,
+    /// What happens when the provider's host fails with everybody.
+    pub breaker: Breaker,
+}
+
+/// When all that goes to a host pauses, because it fails with everybody.
+#[derive(Clone, Copy, Debug)]
+pub struct Breaker {
+    /// After so many failures in a row.
+    pub failures: u32,
+    /// How long until the first probe; doubles with each that fails.
+    pub pause: Duration,
+    /// The longest time between probes.
+    pub max: Duration,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self { failures: 10, pause: Duration::from_secs(1), max: Duration::from_mins(1) }
+    }
 }
 
 impl Default for Retry {
@@ -209,6 +228,7 @@ impl Default for Retry {
             first: Duration::from_secs(1),
             max: Duration::from_mins(5),
             give_up_after: Duration::from_hours(24),
+            breaker: Breaker::default(),
         }
     }
 }

@@ -4,9 +4,10 @@ use axum::body::Body;
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 
+use super::admin::TurnedAway;
 use super::requests::Refused as Unreadable;
 use crate::expression::Value;
-use crate::gateway::{MessageAnswer, Refused, Unserved, WebhookAnswer};
+use crate::gateway::{Changed, MessageAnswer, Refused, Unserved, WebhookAnswer};
 use crate::media::{BadToken, File, NoFile};
 use crate::pipeline::{NoRoute, Reply};
 use crate::store::StoreError;
@@ -43,6 +44,28 @@ fn platform(answer: Result<Value, Refused>) -> Response {
             error(status, &refused.to_string())
         }
     }
+}
+
+/// To an operator.
+pub(super) fn operator(answer: Result<Changed, StoreError>) -> Response {
+    match answer {
+        // It holds numbers and texts only, none of which can fail to become JSON.
+        Ok(changed) => {
+            response(200, "application/json", serde_json::to_vec(&changed).unwrap_or_default().into())
+        }
+        Err(problem) => error(503, &format!("the store can't do it now: {problem}")),
+    }
+}
+
+/// To an operator who is none.
+pub(super) fn turned_away(turned_away: TurnedAway) -> Response {
+    let status = if turned_away == TurnedAway::Token { 401 } else { 403 };
+    error(status, &turned_away.to_string())
+}
+
+/// To a request of an operator that says something else than it may.
+pub(super) fn not_understood(problem: &str) -> Response {
+    error(400, problem)
 }
 
 /// To a provider's webhook.

@@ -1,4 +1,4 @@
-//! `/metrics`: how every lane is doing, in Prometheus' text format.
+//! `/metrics`: how every lane is doing and what waits for an operator, in Prometheus' text format.
 
 use std::fmt::Write as _;
 
@@ -8,6 +8,10 @@ use axum::response::Response;
 use super::answers::plain;
 use super::routes::App;
 use crate::delivery::LaneStats;
+use crate::store::{LostCount, ParkedCount, Tally};
+
+const DEAD: &str = "patchcord_dead_letters";
+const PARKED: &str = "patchcord_parked_webhooks";
 
 type Family = (&'static str, &'static str, &'static str, fn(&LaneStats) -> u64);
 
@@ -21,6 +25,12 @@ const FAMILIES: &[Family] = &[
         "Whether the lane rests because the other side asked for it.",
         |lane| u64::from(lane.paused_until.is_some()),
     ),
+    (
+        "patchcord_lane_circuit_open",
+        "gauge",
+        "Whether the lane pauses and probes because the host that it sends to fails again and again.",
+        |lane| u64::from(lane.circuit_open),
+    ),
     ("patchcord_lane_sent_total", "counter", "Attempts that succeeded.", |lane| lane.sent),
     ("patchcord_lane_failed_total", "counter", "Deliveries that were refused for good.", |lane| lane.failed),
     ("patchcord_lane_dead_total", "counter", "Deliveries that were given up.", |lane| lane.dead),
@@ -31,7 +41,33 @@ const FAMILIES: &[Family] = &[
 ];
 
 pub(super) async fn metrics(State(app): State<App>) -> Response {
-    plain(200, &render(&app.gateway.lanes()))
+    let mut text = render(&app.gateway.lanes());
+    match app.gateway.store().tally().await {
+        Ok(tally) => text.push_str(&waiting(&tally)),
+        // The other figures are as good without these.
+        Err(error) => tracing::warn!(%error, "what waits for an operator can't be counted now"),
+    }
+    plain(200, &text)
+}
+
+/// What waits for an operator.
+fn waiting(tally: &Tally) -> String {
+    let mut text = String::new();
+    text.push_str(&format!(
+        "# HELP {DEAD} Deliveries that were refused for good or given up, and are kept.\n# TYPE {DEAD} gauge\n"
+    ));
+    for LostCount { lane, state, count } in &tally.lost {
+        let (channel, direction, state) = (&lane.channel, lane.direction.as_str(), state.as_str());
+        text.push_str(&format!(
+            "{DEAD}{{channel=\"{channel}\",direction=\"{direction}\",state=\"{state}\"}} {count}\n"
+        ));
+    }
+    text.push_str(&format!("# HELP {PARKED} Webhooks that wait for a replay.\n# TYPE {PARKED} gauge\n"));
+    for ParkedCount { channel, mapping, count } in &tally.parked {
+        let channel = channel.as_deref().unwrap_or_default();
+        text.push_str(&format!("{PARKED}{{channel=\"{channel}\",mapping=\"{mapping}\"}} {count}\n"));
+    }
+    text
 }
 
 fn render(lanes: &[LaneStats]) -> String {

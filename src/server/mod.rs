@@ -4,6 +4,7 @@
 //! and the number of connections are never larger than their caps, and whoever comes beyond them is told to come back;
 //! the table of status codes is here and nowhere else.
 
+mod admin;
 mod answers;
 mod metrics;
 mod requests;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use futures_util::FutureExt as _;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -25,6 +27,7 @@ use tower::ServiceExt as _;
 
 use crate::gateway::Gateway;
 use crate::load::ServerSettings;
+use crate::platform::Token;
 
 /// How much of a request's head is taken, in bytes; beyond it the answer is 431.
 const HEAD: usize = 32 << 10;
@@ -33,19 +36,56 @@ const TURNED_AWAY: usize = 64;
 /// How long one of them may take to hear it.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Serves the gateway until `shutdown` is over; then takes no more connections and delivers nothing more, and waits
+/// How many connections of operators may be open.
+const OPERATORS: usize = 64;
+
+/// Where operators' requests come in, and whose are taken.
+pub struct AdminDoor {
+    /// The listener.
+    pub listener: TcpListener,
+    /// What callers prove themselves with; none where only this machine reaches the listener.
+    pub token: Option<Token>,
+}
+
+/// Serves the gateway, and operators, until `shutdown` is over; then takes no more connections and delivers nothing more, and waits
 /// for what is being answered and for deliveries under way, at most for `limits.drain`.
 pub async fn serve(
     listener: TcpListener,
+    admin: Option<AdminDoor>,
     gateway: Arc<Gateway>,
     limits: ServerSettings,
     shutdown: impl Future<Output = ()>,
 ) {
-    let router = routes::router(gateway.clone(), limits);
-    let room = Arc::new(Semaphore::new(limits.connections.clamp(1, Semaphore::MAX_PERMITS)));
-    let door = Arc::new(Semaphore::new(TURNED_AWAY));
     let graceful = GracefulShutdown::new();
-    tokio::pin!(shutdown);
+    let shutdown = shutdown.shared();
+    let router = routes::router(gateway.clone(), limits);
+    let public = take(listener, router, limits, limits.connections, &graceful, shutdown.clone());
+    let operators = async {
+        if let Some(AdminDoor { listener, token }) = admin {
+            let router = admin::router(&gateway, limits, token);
+            take(listener, router, limits, OPERATORS, &graceful, shutdown.clone()).await;
+        }
+    };
+    tokio::join!(public, operators);
+    // Both at the same time: a caller who never finishes must not keep an outcome from being written down.
+    let (answered, ()) =
+        tokio::join!(tokio::time::timeout(limits.drain, graceful.shutdown()), gateway.finish(limits.drain));
+    if answered.is_err() {
+        tracing::warn!("some connections were cut off after {} s", limits.drain.as_secs());
+    }
+}
+
+/// Takes connections until `shutdown` is over, at most so many at once.
+async fn take(
+    listener: TcpListener,
+    router: Router,
+    limits: ServerSettings,
+    connections: usize,
+    graceful: &GracefulShutdown,
+    mut shutdown: impl Future<Output = ()> + Unpin,
+) {
+    let room = Arc::new(Semaphore::new(connections.clamp(1, Semaphore::MAX_PERMITS)));
+    let door = Arc::new(Semaphore::new(TURNED_AWAY));
     loop {
         let accepted = tokio::select! {
             () = &mut shutdown => break,
@@ -53,7 +93,7 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => match room.clone().try_acquire_owned() {
-                Ok(permit) => connection(stream, peer, router.clone(), limits, &graceful, permit),
+                Ok(permit) => connection(stream, peer, router.clone(), limits, graceful, permit),
                 Err(_) => turn_away(stream, &door),
             },
             Err(error) => {
@@ -62,13 +102,6 @@ pub async fn serve(
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
-    }
-    drop(listener);
-    // Both at the same time: a caller who never finishes must not keep an outcome from being written down.
-    let (answered, ()) =
-        tokio::join!(tokio::time::timeout(limits.drain, graceful.shutdown()), gateway.finish(limits.drain));
-    if answered.is_err() {
-        tracing::warn!("some connections were cut off after {} s", limits.drain.as_secs());
     }
 }
 

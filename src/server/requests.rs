@@ -11,6 +11,7 @@ use smol_str::SmolStr;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::routes::App;
+use crate::load::ServerSettings;
 use crate::pipeline::Incoming;
 
 /// Why a request could not be read.
@@ -32,14 +33,19 @@ pub(super) struct Held {
     pub(super) room: Option<OwnedSemaphorePermit>,
 }
 
-pub(super) async fn read_body(body: Body, app: &App) -> Result<Held, Refused> {
-    let max = app.limits.max_body;
+/// Reads a body into the room that is left for bodies.
+pub(super) async fn read_body(
+    body: Body,
+    limits: ServerSettings,
+    room: &Arc<Semaphore>,
+) -> Result<Held, Refused> {
+    let max = limits.max_body;
     // One that says that it is too large is not read at all.
     if body.size_hint().lower() > max as u64 {
         return Err(Refused::TooLarge(max));
     }
-    let reading = collect(Limited::new(body, max), max, &app.bodies);
-    tokio::time::timeout(app.limits.body_timeout, reading).await.unwrap_or(Err(Refused::TooSlow))
+    let reading = collect(Limited::new(body, max), max, room);
+    tokio::time::timeout(limits.body_timeout, reading).await.unwrap_or(Err(Refused::TooSlow))
 }
 
 async fn collect(mut body: Limited<Body>, max: usize, bodies: &Arc<Semaphore>) -> Result<Held, Refused> {
@@ -69,7 +75,7 @@ pub(super) async fn incoming(
     request: Request,
 ) -> Result<(Incoming, Option<OwnedSemaphorePermit>), Refused> {
     let (parts, body) = request.into_parts();
-    let Held { bytes: body, room } = read_body(body, app).await?;
+    let Held { bytes: body, room } = read_body(body, app.limits, &app.bodies).await?;
     let mut headers: Vec<(SmolStr, SmolStr)> = Vec::with_capacity(parts.headers.len());
     for name in parts.headers.keys() {
         let values =

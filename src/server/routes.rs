@@ -65,7 +65,7 @@ async fn channel_message(State(app): State<App>, Path(channel): Path<String>, re
 
 async fn accept(app: &App, channel: Option<&str>, request: Request) -> Response {
     let authorization = authorization(&request);
-    let body = match read_body(request.into_body(), app).await {
+    let body = match read_body(request.into_body(), app.limits, &app.bodies).await {
         Ok(body) => body,
         Err(refused) => return answers::refused(&refused),
     };
@@ -78,7 +78,7 @@ async fn action(
     request: Request,
 ) -> Response {
     let authorization = authorization(&request);
-    match read_body(request.into_body(), &app).await {
+    match read_body(request.into_body(), app.limits, &app.bodies).await {
         Ok(body) => {
             let answer =
                 app.gateway.act(&channel, &action, authorization.as_deref(), body.bytes.clone()).await;
@@ -150,10 +150,10 @@ async fn readyz(State(app): State<App>) -> Response {
     answers::ready(app.gateway.is_ready().await)
 }
 
-async fn nothing(request: Request) -> Response {
+pub(super) async fn nothing(request: Request) -> Response {
     error(404, &format!("there is nothing at `{}`", request.uri().path()))
 }
 
-async fn wrong_method(request: Request) -> Response {
+pub(super) async fn wrong_method(request: Request) -> Response {
     error(405, &format!("`{}` does not take {}", request.uri().path(), request.method()))
 }

@@ -28,8 +28,23 @@ record! {
         server: Option<Server>,
         /// The URLs under which the platform fetches files that want a provider's credentials.
         media: Option<Media>,
-        /// How long settled messages and webhooks are kept; 7d unless given.
+        /// How long messages that were sent, and webhooks, are kept; 7d unless given.
         keep: Option<Duration>,
+        /// How long dead letters (messages that were refused or given up) and parked webhooks are kept; 30d unless
+        /// given, or `keep` where that is longer.
+        keep_dead: Option<Duration>,
+        /// Where the running gateway takes what an operator wants of it: `patchcord messages` retries, drops and replays
+        /// through it. Off unless given.
+        admin: Option<Admin>,
+    }
+
+    /// The API for operators. It is for programs: a browser's request to it from another site is refused.
+    "`admin`" Admin {
+        /// Where it listens: a host and a port, such as `127.0.0.1:8081`. Another than a loopback address needs a `token`.
+        listen: Text,
+        /// What its callers prove themselves with: a reference to a secret of at least 16 characters. Without one, everybody
+        /// on this machine may call it.
+        token: Option<Raw>,
     }
 
     /// The bounds of the server.

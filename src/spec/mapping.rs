@@ -589,6 +589,20 @@ record! {
         max: Option<Duration>,
         /// When the message is given up; 24h unless given.
         give_up_after: Option<Duration>,
+        /// What happens when the provider's host fails with everybody.
+        breaker: Option<Breaker>,
+    }
+
+    /// When a host fails again and again with time-outs, lost connections or 5xx, all that goes to it pauses, and
+    /// one request now and then probes it. These count as no attempts; the first success ends the pause.
+    "`breaker`" Breaker {
+        /// The number of failures in a row, without a success and of several contacts (so at least 2), that open it;
+        /// 10 unless given.
+        failures: Option<Count>,
+        /// How long until the first probe; doubles with each that fails. 1s unless given.
+        pause: Option<Duration>,
+        /// The longest time between probes; 1m unless given.
+        max: Option<Duration>,
     }
 }
 

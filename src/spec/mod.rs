@@ -16,7 +16,7 @@ mod schema;
 mod test;
 
 pub use fetch::{Fetch, FetchAuth};
-pub use installation::{Channel, ChannelLimits, Installation, Media, Network, Platform, Server};
+pub use installation::{Admin, Channel, ChannelLimits, Installation, Media, Network, Platform, Server};
 pub use life::{Errands, Lifecycle, Poll};
 pub use mapping::*;
 pub use overlay::with_overlays;

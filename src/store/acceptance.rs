@@ -68,6 +68,17 @@ pub struct Webhook {
     pub entry: JournalEntry,
 }
 
+/// A parked webhook that was taken through its mapping again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Replay {
+    /// Its id.
+    pub webhook: WebhookId,
+    /// What was decided this time.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: Option<String>,
+}
+
 /// What a provider says about a message that was sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Receipt {
@@ -104,16 +115,8 @@ pub struct Watermark {
     pub post: StatusSet,
 }
 
-/// What an alias stands for; decides how long it is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AliasOf {
-    /// A contact id: kept for good.
-    Contact,
-    /// A message id: kept as long as provider ids are.
-    Message,
-}
-
-/// A short form of an id that the platform's rules do not allow.
+/// A short form of a contact's id that the platform's rules do not allow; kept for good. (A message's id stays with its
+/// delivery.)
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alias {
     /// The channel.
@@ -122,8 +125,6 @@ pub struct Alias {
     pub alias: SmolStr,
     /// What it stands for.
     pub original: SmolStr,
-    /// What kind of id it is.
-    pub of: AliasOf,
 }
 
 /// One durable unit.
@@ -133,8 +134,8 @@ pub struct Acceptance {
     pub at: Millis,
     /// The webhook to journal.
     pub webhook: Option<JournalEntry>,
-    /// A parked webhook that this replays: its entry becomes accepted.
-    pub replays: Option<WebhookId>,
+    /// A parked webhook that this replays; of one that is not parked any more nothing is written.
+    pub replays: Option<Replay>,
     /// What goes into the queue, in this order.
     pub deliveries: Vec<NewDelivery>,
     /// What providers say about sent messages; folded after the deliveries are queued.

@@ -31,7 +31,14 @@ macro_rules! suite {
             follow_ups_are_queued_with_the_settlement,
             aliases_are_reversed,
             parked_webhooks_are_kept_and_replayed,
+            what_a_parked_webhook_gave_already_is_not_given_again,
+            parked_webhooks_are_filtered_counted_and_dropped,
             dead_letters_are_listed_newest_first,
+            a_dead_letter_is_queued_again_behind_the_others,
+            what_was_told_to_have_failed_is_told_nothing_more,
+            dead_letters_are_dropped_and_nothing_else,
+            dead_letters_and_their_webhooks_are_kept_longer,
+            a_sound_store_has_no_findings_and_one_that_is_not_has,
             a_pause_of_a_lane_is_remembered,
             small_memory_is_kept_until_it_expires_or_is_forgotten,
             a_redelivered_webhook_remembers_nothing_again,
@@ -292,7 +299,6 @@ pub(crate) async fn aliases_are_reversed(store: &dyn Store) {
         channel: channel.into(),
         alias: "short".into(),
         original: original.into(),
-        of: AliasOf::Contact,
     };
     let aliases = vec![alias("c", "long.one"), alias("d", "long.two"), alias("c", "later")];
     store.accept(Acceptance { at: NOW, aliases, ..Acceptance::default() }).await.unwrap();
@@ -305,14 +311,173 @@ pub(crate) async fn parked_webhooks_are_kept_and_replayed(store: &dyn Store) {
     let park = |verdict| Acceptance { at: NOW, webhook: Some(webhook(verdict)), ..Acceptance::default() };
     store.accept(park(Verdict::Ignored)).await.unwrap();
     let parked = store.accept(park(Verdict::Parked)).await.unwrap().webhook.unwrap();
-    let found = store.parked(0, 9).await.unwrap();
+    let found = store.parked(ParkedFilter::default()).await.unwrap();
     assert_eq!(found, [Webhook { id: parked, entry: webhook(Verdict::Parked) }]);
     assert_eq!(store.counts().await.unwrap().parked, 1);
-    let replay = Acceptance { replays: Some(parked), ..accept(vec![inbound("a", "1", Some("k"))]) };
-    let accepted = store.accept(replay).await.unwrap();
+    let replay = |verdict, reason: &str| {
+        let replays = Some(Replay { webhook: parked, verdict, reason: Some(reason.into()) });
+        Acceptance { replays, ..accept(vec![inbound("a", "1", Some("k"))]) }
+    };
+    store.accept(Acceptance { deliveries: vec![], ..replay(Verdict::Parked, "still") }).await.unwrap();
+    let again = store.parked(ParkedFilter::default()).await.unwrap();
+    assert_eq!(again[0].entry.reason.as_deref(), Some("still"), "it stays, with the new reason");
+    let accepted = store.accept(replay(Verdict::Accepted, "replayed")).await.unwrap();
     assert_eq!(accepted.new[0].webhook, Some(parked));
-    assert_eq!(store.parked(0, 9).await.unwrap(), []);
+    assert_eq!(store.parked(ParkedFilter::default()).await.unwrap(), []);
     assert_eq!(store.webhook(parked).await.unwrap().unwrap().entry.verdict, Verdict::Accepted);
+    let mut twice = replay(Verdict::Accepted, "replayed");
+    twice.deliveries = vec![inbound("a", "2", None)];
+    assert!(store.accept(twice).await.unwrap().new.is_empty(), "it is replayed once");
+}
+
+pub(crate) async fn what_a_parked_webhook_gave_already_is_not_given_again(store: &dyn Store) {
+    let first = Acceptance {
+        webhook: Some(webhook(Verdict::Parked)),
+        ..accept(vec![inbound("a", "1", Some("k")), inbound("a", "2", None)])
+    };
+    let parked = store.accept(first).await.unwrap().webhook.unwrap();
+    let late = NOW + 20 * 24 * HOUR;
+    store.purge(late).await.unwrap();
+    let replays = Some(Replay { webhook: parked, verdict: Verdict::Accepted, reason: None });
+    let deliveries = vec![inbound("a", "1", Some("k")), inbound("a", "3", Some("other"))];
+    let accepted =
+        store.accept(Acceptance { at: late, replays, deliveries, ..Acceptance::default() }).await.unwrap();
+    let mids: Vec<_> = accepted.new.iter().map(|it| it.mid.as_str()).collect();
+    assert_eq!((mids, accepted.duplicates), (vec!["3"], 1), "though it came 20 days ago");
+}
+
+pub(crate) async fn parked_webhooks_are_filtered_counted_and_dropped(store: &dyn Store) {
+    let mut parked = Vec::new();
+    for (channel, mapping, route, at) in
+        [(Some("c"), "m", "r", 0), (Some("d"), "m", "r", 1), (None, "n", "q", 2), (Some("c"), "m", "q", 3)]
+    {
+        let entry = JournalEntry {
+            channel: channel.map(SmolStr::from),
+            mapping: mapping.into(),
+            route: route.into(),
+            received_at: NOW + at,
+            ..webhook(Verdict::Parked)
+        };
+        let acceptance = Acceptance { at: NOW, webhook: Some(entry), ..Acceptance::default() };
+        parked.push(store.accept(acceptance).await.unwrap().webhook.unwrap());
+    }
+    let ids = async |filter| {
+        let found = store.parked(filter).await.unwrap();
+        found.iter().map(|it| parked.iter().position(|id| *id == it.id).unwrap()).collect::<Vec<_>>()
+    };
+    let all = ParkedFilter::default();
+    assert_eq!(ids(all.clone()).await, [0, 1, 2, 3], "oldest first");
+    assert_eq!(ids(ParkedFilter { channel: Some("c".into()), ..all.clone() }).await, [0, 3]);
+    assert_eq!(ids(ParkedFilter { mapping: Some("n".into()), ..all.clone() }).await, [2]);
+    assert_eq!(ids(ParkedFilter { route: Some("r".into()), ..all.clone() }).await, [0, 1]);
+    assert_eq!(ids(ParkedFilter { since: Some(NOW + 1), until: Some(NOW + 3), ..all.clone() }).await, [1, 2]);
+    assert_eq!(ids(ParkedFilter { after: parked[1], limit: 1, ..all.clone() }).await, [2]);
+    let count = |channel: Option<&str>, mapping: &str, count| ParkedCount {
+        channel: channel.map(SmolStr::from),
+        mapping: mapping.into(),
+        count,
+    };
+    let tally = store.tally().await.unwrap();
+    assert_eq!(tally.parked, [count(None, "n", 1), count(Some("c"), "m", 2), count(Some("d"), "m", 1)]);
+    assert_eq!(store.drop_parked(vec![parked[0], parked[0], 999]).await.unwrap(), 1);
+    assert_eq!(ids(all).await, [1, 2, 3]);
+    assert_eq!(store.webhook(parked[0]).await.unwrap().unwrap().entry.verdict, Verdict::Ignored);
+}
+
+pub(crate) async fn a_dead_letter_is_queued_again_behind_the_others(store: &dyn Store) {
+    let first = queue(store, outbound("a", "1")).await;
+    let again = Ending::Retry {
+        not_before: NOW + 5,
+        error: "no".into(),
+        progress: Some("part".into()),
+        pause_lane: None,
+    };
+    store.settle(settlement(&first, again)).await.unwrap();
+    store.settle(settlement(&first, Ending::Dead { reason: "worn out".into() })).await.unwrap();
+    let second = queue(store, outbound("a", "2")).await;
+    store.settle(settlement(&second, Ending::Failed { fault: Fault::default() })).await.unwrap();
+    let waiting = queue(store, outbound("a", "3")).await;
+    let count = |state| LostCount { lane: Lane::outbound("c"), state, count: 1 };
+    assert_eq!(store.tally().await.unwrap().lost, [count(State::Failed), count(State::Dead)]);
+    let later = NOW + 48 * HOUR;
+    let retried = store.retry(vec![first.id, waiting.id, 999, second.id], later).await.unwrap();
+    assert_eq!(retried.iter().map(|it| it.mid.as_str()).collect::<Vec<_>>(), ["1", "2"]);
+    let page = store.page(Lane::outbound("c"), 0, 9).await.unwrap();
+    assert_eq!(page, [&waiting, &retried[0], &retried[1]].map(Arc::clone), "in order, behind what is queued");
+    let it = &page[1];
+    assert_eq!((it.attempts, it.not_before, it.accepted_at), (0, 0, later));
+    assert_eq!(it.progress.as_deref(), Some("part"), "what is sent already is not sent again");
+    assert_eq!(store.show(first.id).await.unwrap(), None);
+    assert_eq!(store.tally().await.unwrap(), Tally::default());
+    assert!(store.retry(vec![first.id], later).await.unwrap().is_empty(), "once");
+}
+
+pub(crate) async fn what_was_told_to_have_failed_is_told_nothing_more(store: &dyn Store) {
+    let delivery = queue(store, outbound("a", "1")).await;
+    let dead = || Ending::Dead { reason: "worn out".into() };
+    let told_of = |settled: &Settled| settled.new.iter().map(|it| told(it)).collect::<Vec<_>>();
+    let settled = store.settle(settlement(&delivery, dead())).await.unwrap();
+    assert_eq!(told_of(&settled), [("1".into(), Status::Failed)]);
+    let again = store.retry(vec![delivery.id], NOW).await.unwrap().remove(0);
+    let settled = store.settle(settlement(&again, dead())).await.unwrap();
+    assert_eq!(told_of(&settled), [], "failed is told once");
+    let again = store.retry(vec![again.id], NOW).await.unwrap().remove(0);
+    let settled = store.settle(settlement(&again, ids(&[&["p1"]]))).await.unwrap();
+    assert_eq!(told_of(&settled), []);
+    assert_eq!(receive(store, vec![receipt("p1", Status::Delivered)]).await, [], "failed is final");
+    let sent = store.sent("c".into(), "p1".into()).await.unwrap().unwrap();
+    assert_eq!((sent.mid.as_str(), sent.message_status), ("1", Status::Failed), "its own echo is recognised");
+    assert_eq!(store.show(again.id).await.unwrap().unwrap().state, State::Sent);
+}
+
+pub(crate) async fn dead_letters_are_dropped_and_nothing_else(store: &dyn Store) {
+    let dead = queue(store, outbound("a", "1")).await;
+    store.settle(settlement(&dead, Ending::Dead { reason: String::new() })).await.unwrap();
+    let sent = queue(store, outbound("a", "2")).await;
+    store.settle(settlement(&sent, ids(&[]))).await.unwrap();
+    let queued = queue(store, outbound("a", "3")).await;
+    assert_eq!(store.drop_lost(vec![dead.id, sent.id, queued.id]).await.unwrap(), 1);
+    let direction = Some(Direction::Outbound);
+    let left = store.list(Filter { direction, after: Some(0), ..Filter::default() }).await.unwrap();
+    assert_eq!(
+        left.iter().map(|it| it.delivery.id).collect::<Vec<_>>(),
+        [sent.id, queued.id],
+        "oldest first"
+    );
+}
+
+pub(crate) async fn dead_letters_and_their_webhooks_are_kept_longer(store: &dyn Store) {
+    let acceptance =
+        Acceptance { webhook: Some(webhook(Verdict::Accepted)), ..accept(vec![inbound("a", "1", None)]) };
+    let accepted = store.accept(acceptance).await.unwrap();
+    let (id, webhook) = (accepted.new[0].id, accepted.webhook.unwrap());
+    store.settle(settlement(&accepted.new[0], Ending::Dead { reason: String::new() })).await.unwrap();
+    store.purge(NOW + 29 * 24 * HOUR).await.unwrap();
+    assert!(store.show(id).await.unwrap().is_some());
+    assert!(store.webhook(webhook).await.unwrap().is_some(), "the bytes are kept with the dead letter");
+    store.purge(NOW + 31 * 24 * HOUR).await.unwrap();
+    assert!(store.show(id).await.unwrap().is_none() && store.webhook(webhook).await.unwrap().is_none());
+}
+
+pub(crate) async fn a_sound_store_has_no_findings_and_one_that_is_not_has(store: &dyn Store) {
+    let whole = Acceptance {
+        webhook: Some(webhook(Verdict::Accepted)),
+        receipts: vec![receipt("nobody", Status::Read)],
+        ..accept(vec![inbound("a", "1", Some("k"))])
+    };
+    store.accept(whole).await.unwrap();
+    store.accept(piece("p", 0)).await.unwrap();
+    let sent = queue(store, outbound("a", "2")).await;
+    store.settle(settlement(&sent, ids(&[&["p1"]]))).await.unwrap();
+    let examine = async |channels: &[&str], now| {
+        let channels = channels.iter().map(SmolStr::new).collect();
+        let found = store.examine(channels, Retention::default(), now).await.unwrap();
+        found.iter().map(|it| it.kind).collect::<Vec<_>>()
+    };
+    assert_eq!(examine(&["c"], NOW).await, []);
+    assert_eq!(examine(&["d"], NOW).await, [FindingKind::UnknownChannel]);
+    let late = [FindingKind::OverduePieces, FindingKind::OverdueReceipts];
+    assert_eq!(examine(&["c"], NOW + 60 * HOUR).await, late);
 }
 
 pub(crate) async fn dead_letters_are_listed_newest_first(store: &dyn Store) {
@@ -323,7 +488,7 @@ pub(crate) async fn dead_letters_are_listed_newest_first(store: &dyn Store) {
     queue(store, outbound("a", "4")).await;
     let mids =
         |records: Vec<Record>| records.iter().map(|it| it.delivery.mid.to_string()).collect::<Vec<_>>();
-    let dead = Filter { state: Some(State::Dead), ..Filter::default() };
+    let dead = Filter { states: vec![State::Dead], ..Filter::default() };
     let all = store.list(dead.clone()).await.unwrap();
     assert_eq!((all[0].error.as_deref(), all[0].settled_at), (Some("r3"), Some(NOW)));
     let last = all[1].delivery.id;
@@ -333,9 +498,12 @@ pub(crate) async fn dead_letters_are_listed_newest_first(store: &dyn Store) {
     let next = Filter { before: Some(last), limit: 5, ..dead };
     assert_eq!(mids(store.list(next).await.unwrap()), ["1"]);
     let outbound = Filter { direction: Some(Direction::Outbound), ..Filter::default() };
-    assert_eq!(mids(store.list(outbound).await.unwrap()), ["4", "3", "2", "1"]);
-    let one = Filter { mid: Some("2".into()), state: Some(State::Dead), ..Filter::default() };
+    assert_eq!(mids(store.list(outbound.clone()).await.unwrap()), ["4", "3", "2", "1"]);
+    let one = Filter { mid: Some("2".into()), states: vec![State::Failed, State::Dead], ..Filter::default() };
     assert_eq!(mids(store.list(one).await.unwrap()), ["2"]);
+    let since = Filter { since: Some(NOW), until: Some(NOW), ..outbound };
+    assert_eq!(store.list(since.clone()).await.unwrap(), []);
+    assert_eq!(store.list(Filter { until: Some(NOW + 1), ..since }).await.unwrap().len(), 4);
     assert_eq!(store.counts().await.unwrap().dead, 3);
 }
 
@@ -359,16 +527,11 @@ pub(crate) async fn old_things_are_purged_and_ids_are_not_given_out_twice(store:
     let delivery = queue(store, outbound("a", "1")).await;
     store.settle(settlement(&delivery, ids(&[&["p1"]]))).await.unwrap();
     let kept = queue(store, inbound("a", "2", Some("k"))).await;
-    let aliases = [AliasOf::Message, AliasOf::Contact].map(|of| Alias {
-        channel: "c".into(),
-        alias: format!("{of:?}").into(),
-        original: "o".into(),
-        of,
-    });
+    let alias = Alias { channel: "c".into(), alias: "short".into(), original: "o".into() };
     let more = Acceptance {
         webhook: Some(webhook(Verdict::Accepted)),
         receipts: vec![receipt("nobody", Status::Read)],
-        aliases: aliases.to_vec(),
+        aliases: vec![alias],
         ..accept(vec![outbound("b", "3")])
     };
     let last = store.accept(more).await.unwrap().new.remove(0);
@@ -379,8 +542,8 @@ pub(crate) async fn old_things_are_purged_and_ids_are_not_given_out_twice(store:
     let purged = store.purge(NOW + 8 * 24 * HOUR).await.unwrap();
     assert_eq!((purged.deliveries, purged.webhooks, purged.ids), (2, 1, 0));
     let purged = store.purge(NOW + 31 * 24 * HOUR).await.unwrap();
-    assert_eq!(purged.ids, 4, "two messages, a provider id, an alias");
-    assert_eq!(store.original("c".into(), "Contact".into()).await.unwrap().as_deref(), Some("o"));
+    assert_eq!(purged.ids, 3, "two messages, a provider id");
+    assert_eq!(store.original("c".into(), "short".into()).await.unwrap().as_deref(), Some("o"));
     assert_eq!(store.page(Lane::inbound("c"), 0, 9).await.unwrap(), [kept], "what is queued stays");
     assert!(queue(store, outbound("a", "4")).await.id > last.id);
 }

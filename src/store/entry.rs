@@ -2,6 +2,7 @@
 //! the order of commit, so the order per contact is the order of acceptance.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use super::lane::Lane;
@@ -83,7 +84,8 @@ pub struct Delivery {
 }
 
 /// What has become of a delivery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum State {
     /// It waits for its turn, or for a retry.
     Queued,

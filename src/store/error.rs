@@ -25,6 +25,16 @@ pub enum StoreError {
         /// The newest version known.
         known: i64,
     },
+    /// The store was written by an older Patchcord, and is only read now.
+    #[error("{} has schema version {found}, this Patchcord reads {known}: start the gateway once, which brings it up to date", path.display())]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// The version found.
+        found: i64,
+        /// The version needed.
+        known: i64,
+    },
     /// Another process works with the store.
     #[error("{} is in use by another process", .0.display())]
     InUse(PathBuf),

@@ -1,9 +1,11 @@
 //! A lane: one channel in one direction. Rate, order and queue are each lane's own.
 
+use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 /// Which way a delivery goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Direction {
     /// From the provider to the platform.
     Inbound,

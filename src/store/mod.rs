@@ -8,11 +8,13 @@ mod acceptance;
 mod entry;
 mod error;
 mod feed;
+mod finding;
 mod fold;
 mod lane;
 mod notice;
 mod piece;
 mod query;
+mod records;
 mod settlement;
 mod sqlite;
 mod status_set;
@@ -31,23 +33,27 @@ use crate::memory::{Memory, Remember};
 use crate::world::Millis;
 
 pub use acceptance::{
-    Acceptance, Accepted, Alias, AliasOf, JournalEntry, Receipt, Verdict, Watermark, Webhook,
+    Acceptance, Accepted, Alias, JournalEntry, Receipt, Replay, Verdict, Watermark, Webhook,
 };
 pub use entry::{Delivery, DeliveryId, NewDelivery, Record, State, WebhookId};
 pub use error::StoreError;
 pub use feed::{Fed, Feed, FeedReader, feed};
+pub use finding::{Finding, FindingKind};
 pub use lane::{Direction, Lane};
 pub use notice::{event_delivery, status_delivery};
-pub use query::{Counts, Filter, LaneDepth, Purged, Retention, SentPart};
+pub use query::{
+    Counts, Filter, LaneDepth, LostCount, ParkedCount, ParkedFilter, Purged, Retention, SentPart, Tally,
+};
+pub use records::Records;
 pub use settlement::{Ending, Settled, Settlement};
-pub use sqlite::SqliteStore;
+pub use sqlite::{SqliteReader, SqliteStore};
 pub use status_set::StatusSet;
 
 /// An answer of the store, some time later. Dropping it does not take the request back.
 pub type Answer<T> = BoxFuture<'static, Result<T, StoreError>>;
 
-/// What delivery, server and CLI need of a database.
-pub trait Store: Send + Sync {
+/// What delivery and server need of a database.
+pub trait Store: Records {
     /// Writes a webhook and what follows from it, or a message of the platform. [`StoreError::Busy`] at once
     /// when too much is waiting.
     ///
@@ -71,9 +77,6 @@ pub trait Store: Send + Sync {
         limit: usize,
     ) -> Answer<Vec<Arc<Delivery>>>;
 
-    /// The lanes that have something queued or a pause on record.
-    fn lanes(&self) -> Answer<Vec<LaneDepth>>;
-
     /// What an alias stands for.
     fn original(&self, channel: SmolStr, alias: SmolStr) -> Answer<Option<SmolStr>>;
 
@@ -93,20 +96,17 @@ pub trait Store: Send + Sync {
     /// A secret of this installation: the one that is kept under that name, or `fresh`, which is kept from now on.
     fn secret(&self, name: SmolStr, fresh: Vec<u8>) -> Answer<Vec<u8>>;
 
-    /// How much of everything there is.
-    fn counts(&self) -> Answer<Counts>;
+    /// Puts those of these deliveries that failed or were given up into the queue again, in this order, behind
+    /// everything that is queued; they reach the [`Feed`]. Each gets a new id, is as old as `at` and has no attempts;
+    /// what its carrier noted about parts that are sent stays. The others are left alone.
+    fn retry(&self, ids: Vec<DeliveryId>, at: Millis) -> Answer<Vec<Arc<Delivery>>>;
 
-    /// Deliveries, newest first.
-    fn list(&self, filter: Filter) -> Answer<Vec<Record>>;
+    /// Removes those of these deliveries that failed or were given up; gives how many that were.
+    fn drop_lost(&self, ids: Vec<DeliveryId>) -> Answer<usize>;
 
-    /// One delivery.
-    fn show(&self, id: DeliveryId) -> Answer<Option<Record>>;
-
-    /// Parked webhooks with ids above `after`, oldest first, at most `limit`.
-    fn parked(&self, after: WebhookId, limit: usize) -> Answer<Vec<Webhook>>;
-
-    /// One journalled webhook.
-    fn webhook(&self, id: WebhookId) -> Answer<Option<Webhook>>;
+    /// Parks those of these webhooks no longer that are parked: they are as good as ignored from now on. Gives how
+    /// many that were.
+    fn drop_parked(&self, ids: Vec<WebhookId>) -> Answer<usize>;
 
     /// Removes what is older than its retention, in small steps between other work. Call it now and then.
     fn purge(&self, now: Millis) -> Answer<Purged>;
@@ -138,6 +138,16 @@ pub fn open(address: &str, options: &Options, feed: Feed) -> Result<Arc<dyn Stor
     match address.strip_prefix("sqlite:") {
         Some(":memory:") => Ok(Arc::new(SqliteStore::in_memory(options, feed)?)),
         Some(path) if !path.is_empty() => Ok(Arc::new(SqliteStore::open(path.as_ref(), options, feed)?)),
+        _ => Err(StoreError::Address(address.to_owned())),
+    }
+}
+
+/// Opens what `address` names for reading alone: beside a gateway that works with it, or without one.
+pub fn open_records(address: &str) -> Result<Arc<dyn Records>, StoreError> {
+    match address.strip_prefix("sqlite:") {
+        Some(path) if !path.is_empty() && path != ":memory:" => {
+            Ok(Arc::new(SqliteReader::open(path.as_ref())?))
+        }
         _ => Err(StoreError::Address(address.to_owned())),
     }
 }

@@ -1,8 +1,9 @@
 //! What the store is asked for by consoles, the CLI and metrics, and how long it keeps things.
 
+use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
-use super::entry::{DeliveryId, State};
+use super::entry::{DeliveryId, State, WebhookId};
 use super::lane::{Direction, Lane};
 use crate::message::Status;
 use crate::world::Millis;
@@ -22,23 +23,81 @@ pub struct LaneDepth {
     pub paused_until: Option<Millis>,
 }
 
-/// Which deliveries to list; newest first.
-#[derive(Clone, Debug, Default)]
+/// Which deliveries to list; newest first, unless `after` is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Filter {
     /// Only of this channel.
     pub channel: Option<SmolStr>,
     /// Only of this direction.
     pub direction: Option<Direction>,
-    /// Only in this state.
-    pub state: Option<State>,
+    /// Only in one of these states; none is any.
+    pub states: Vec<State>,
     /// Only of this contact.
     pub contact: Option<SmolStr>,
     /// Only with this message id.
     pub mid: Option<SmolStr>,
-    /// Only older than this: the last id of the page before.
+    /// Only what was accepted then or later.
+    pub since: Option<Millis>,
+    /// Only what was accepted earlier than this.
+    pub until: Option<Millis>,
+    /// Only below this id: the last one of the page before.
     pub before: Option<DeliveryId>,
+    /// Only above this id, and oldest first: the last one of the page before, or 0.
+    pub after: Option<DeliveryId>,
     /// At most so many; 0 means 50, never more than 1,000.
     pub limit: usize,
+}
+
+/// Which parked webhooks to list; oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ParkedFilter {
+    /// Only of this channel.
+    pub channel: Option<SmolStr>,
+    /// Only of this mapping.
+    pub mapping: Option<SmolStr>,
+    /// Only of this route.
+    pub route: Option<SmolStr>,
+    /// Only what came then or later.
+    pub since: Option<Millis>,
+    /// Only what came earlier than this.
+    pub until: Option<Millis>,
+    /// Only above this id: the last one of the page before.
+    pub after: WebhookId,
+    /// At most so many; 0 means 50, never more than 1,000.
+    pub limit: usize,
+}
+
+/// What waits for an operator, by channel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Deliveries that failed or were given up, in the order of their lanes.
+    pub lost: Vec<LostCount>,
+    /// Parked webhooks.
+    pub parked: Vec<ParkedCount>,
+}
+
+/// How many deliveries of a lane failed, or were given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostCount {
+    /// The lane.
+    pub lane: Lane,
+    /// Which of the two.
+    pub state: State,
+    /// How many.
+    pub count: u64,
+}
+
+/// How many webhooks are parked for a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParkedCount {
+    /// The channel; `None` for a shared route that named none.
+    pub channel: Option<SmolStr>,
+    /// The mapping.
+    pub mapping: SmolStr,
+    /// How many.
+    pub count: u64,
 }
 
 /// How much of everything there is.
@@ -74,12 +133,12 @@ pub struct SentPart {
 /// How long things are kept, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// Deliveries that left the queue.
+    /// Deliveries that were sent.
     pub settled: Millis,
-    /// Journalled webhooks.
+    /// Journalled webhooks, but for those of dead letters, which are kept with them.
     pub journal: Millis,
-    /// Parked webhooks that nobody replayed.
-    pub parked: Millis,
+    /// Dead letters, and parked webhooks that nobody replayed.
+    pub lost: Millis,
     /// What redelivered webhooks are recognised by.
     pub dedupe: Millis,
     /// Provider ids, and aliases of message ids.
@@ -94,7 +153,7 @@ impl Default for Retention {
         Self {
             settled: 7 * 24 * HOUR,
             journal: 7 * 24 * HOUR,
-            parked: 30 * 24 * HOUR,
+            lost: 30 * 24 * HOUR,
             dedupe: 48 * HOUR,
             ids: 30 * 24 * HOUR,
             waiting: 48 * HOUR,

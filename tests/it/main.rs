@@ -15,6 +15,8 @@ mod four;
 mod life;
 mod media;
 mod memory;
+mod messages;
+mod neighbours;
 mod outage;
 mod rate;
 mod receipts;

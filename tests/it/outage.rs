@@ -102,3 +102,42 @@ fn the_platform_s_pause_is_kept_too() {
     });
     assert_eq!((&stats["order"]["out_of_order"], &stats["order"]["missing"]), (&json!(0), &json!(0)));
 }
+
+#[test]
+fn an_outage_burns_no_attempts() {
+    let _turn = among_others();
+    let town = Setup {
+        limits: "{rate: 50/s, in_flight: 4}",
+        retry: "{first: 100ms, max: 200ms, attempts: 3, breaker: {failures: 5, pause: 500ms, max: 1s}}",
+        ..Setup::default()
+    }
+    .start();
+    town.provider.script(&json!({
+        "answers": [{"status": 500, "body": "oops", "until": 6}],
+        "default": {"json": {"id": "{{id}}", "status": "queued"}},
+    }));
+    let burst = json!({"contacts": 30, "each": 2, "at_once": 8});
+    let body = json!({"base_url": town.base_url(), "token": TOKEN, "burst": burst});
+    let report = town.platform.post("broadcast", &body).json();
+    assert_eq!(report["accepted"], 60, "{report}");
+    let is_open = |open: u8| {
+        let metrics = crate::support::http::get(&format!("{}/metrics", town.gateway.url)).text();
+        metrics
+            .contains(&format!(
+                "patchcord_lane_circuit_open{{channel=\"support\",direction=\"outbound\"}} {open}"
+            ))
+            .then_some(())
+    };
+    until("the lane pauses", 10, || is_open(1));
+    until("everything arrives", 30, || (town.provider.count("/order/distinct") == 60).then_some(()));
+    until("the lane goes on", 10, || is_open(0));
+    let requests = town.provider.received("");
+    let failed = requests.iter().filter(|one| one["status"] == 500).count();
+    let order = &town.provider.stats()["order"];
+    say(format!("6 s of 500, three attempts allowed: {failed} requests in vain, 60 of 60 arrived; {order}"));
+    // Five until it opens, those under way then, and a probe a second.
+    assert!((6..=18).contains(&failed), "{failed} requests in vain");
+    for fault in ["out_of_order", "repeats", "missing"] {
+        assert_eq!(order[fault], 0, "{order}");
+    }
+}

@@ -99,6 +99,19 @@ macro_rules! delegate {
     };
 }
 
+impl Records for Full {
+    delegate! {
+        lanes() -> Vec<LaneDepth>;
+        counts() -> Counts;
+        tally() -> Tally;
+        list(filter: Filter) -> Vec<Record>;
+        show(id: DeliveryId) -> Option<Record>;
+        parked(filter: ParkedFilter) -> Vec<Webhook>;
+        webhook(id: WebhookId) -> Option<Webhook>;
+        examine(channels: Vec<SmolStr>, keep: Retention, now: Millis) -> Vec<Finding>;
+    }
+}
+
 impl Store for Full {
     fn settle(&self, settlement: Settlement) -> Answer<Settled> {
         if self.1.fetch_sub(1, Ordering::SeqCst) > 0 {
@@ -112,18 +125,15 @@ impl Store for Full {
         page(lane: Lane, after: DeliveryId, limit: usize) -> Vec<Arc<Delivery>>;
         page_contact(lane: Lane, contact: SmolStr, after: DeliveryId, upto: DeliveryId, limit: usize)
             -> Vec<Arc<Delivery>>;
-        lanes() -> Vec<LaneDepth>;
         original(channel: SmolStr, alias: SmolStr) -> Option<SmolStr>;
         sent(channel: SmolStr, id: SmolStr) -> Option<SentPart>;
         memory(channel: SmolStr, contact: SmolStr, now: Millis) -> crate::memory::Memory;
         remember(changes: Vec<crate::memory::Remember>) -> ();
         release(now: Millis) -> usize;
         secret(name: SmolStr, fresh: Vec<u8>) -> Vec<u8>;
-        counts() -> Counts;
-        list(filter: Filter) -> Vec<Record>;
-        show(id: DeliveryId) -> Option<Record>;
-        parked(after: WebhookId, limit: usize) -> Vec<Webhook>;
-        webhook(id: WebhookId) -> Option<Webhook>;
+        retry(ids: Vec<DeliveryId>, at: Millis) -> Vec<Arc<Delivery>>;
+        drop_lost(ids: Vec<DeliveryId>) -> usize;
+        drop_parked(ids: Vec<WebhookId>) -> usize;
         purge(now: Millis) -> Purged;
         close() -> ();
     }

@@ -1,6 +1,7 @@
 //! Lanes at work: the real store in a file, a scripted other side, and time that passes only when nothing else is
 //! to be done.
 
+mod breaker;
 mod faults;
 mod order;
 mod pacing;
@@ -50,6 +51,33 @@ fn hold<T: Send + 'static>(answer: Answer<T>) -> Answer<T> {
     .boxed()
 }
 
+impl Records for Patient {
+    fn lanes(&self) -> Answer<Vec<LaneDepth>> {
+        hold(self.0.lanes())
+    }
+    fn counts(&self) -> Answer<Counts> {
+        hold(self.0.counts())
+    }
+    fn tally(&self) -> Answer<Tally> {
+        hold(self.0.tally())
+    }
+    fn list(&self, filter: Filter) -> Answer<Vec<Record>> {
+        hold(self.0.list(filter))
+    }
+    fn show(&self, id: DeliveryId) -> Answer<Option<Record>> {
+        hold(self.0.show(id))
+    }
+    fn parked(&self, filter: ParkedFilter) -> Answer<Vec<Webhook>> {
+        hold(self.0.parked(filter))
+    }
+    fn webhook(&self, id: WebhookId) -> Answer<Option<Webhook>> {
+        hold(self.0.webhook(id))
+    }
+    fn examine(&self, channels: Vec<SmolStr>, keep: Retention, now: Millis) -> Answer<Vec<Finding>> {
+        hold(self.0.examine(channels, keep, now))
+    }
+}
+
 impl Store for Patient {
     fn accept(&self, acceptance: Acceptance) -> Answer<Accepted> {
         hold(self.0.accept(acceptance))
@@ -70,9 +98,6 @@ impl Store for Patient {
     ) -> Answer<Vec<Arc<Delivery>>> {
         hold(self.0.page_contact(lane, contact, after, upto, limit))
     }
-    fn lanes(&self) -> Answer<Vec<LaneDepth>> {
-        hold(self.0.lanes())
-    }
     fn original(&self, channel: SmolStr, alias: SmolStr) -> Answer<Option<SmolStr>> {
         hold(self.0.original(channel, alias))
     }
@@ -91,20 +116,14 @@ impl Store for Patient {
     fn secret(&self, name: SmolStr, fresh: Vec<u8>) -> Answer<Vec<u8>> {
         hold(self.0.secret(name, fresh))
     }
-    fn counts(&self) -> Answer<Counts> {
-        hold(self.0.counts())
+    fn retry(&self, ids: Vec<DeliveryId>, at: Millis) -> Answer<Vec<Arc<Delivery>>> {
+        hold(self.0.retry(ids, at))
     }
-    fn list(&self, filter: Filter) -> Answer<Vec<Record>> {
-        hold(self.0.list(filter))
+    fn drop_lost(&self, ids: Vec<DeliveryId>) -> Answer<usize> {
+        hold(self.0.drop_lost(ids))
     }
-    fn show(&self, id: DeliveryId) -> Answer<Option<Record>> {
-        hold(self.0.show(id))
-    }
-    fn parked(&self, after: WebhookId, limit: usize) -> Answer<Vec<Webhook>> {
-        hold(self.0.parked(after, limit))
-    }
-    fn webhook(&self, id: WebhookId) -> Answer<Option<Webhook>> {
-        hold(self.0.webhook(id))
+    fn drop_parked(&self, ids: Vec<WebhookId>) -> Answer<usize> {
+        hold(self.0.drop_parked(ids))
     }
     fn purge(&self, now: Millis) -> Answer<Purged> {
         hold(self.0.purge(now))
@@ -166,7 +185,14 @@ impl Carrier for Script {
             let mut seen = self.seen.lock().unwrap();
             seen[index].end = Some(Instant::now());
             seen[index].outcome = Some(outcome.clone());
-            outcome.into()
+            let contacted = match &outcome {
+                Outcome::Sent { .. } => Some(true),
+                Outcome::Retry { fault, .. } if fault.code == "500" => Some(false),
+                _ => None,
+            };
+            let host = delivery.lane.direction.as_str().into();
+            let contacted = contacted.map(|is_well| Contacted { host, is_well });
+            Report { contacted, ..outcome.into() }
         }
         .boxed()
     }

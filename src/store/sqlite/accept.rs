@@ -1,40 +1,54 @@
 //! Writing an acceptance: journal, de-duplication, queue and pieces, receipts, memory, aliases.
 
 use rusqlite::{Connection, named_params, params};
-use sha2::{Digest, Sha256};
 
-use super::{memory, pieces, receipts, row, watermarks};
-use crate::store::{Acceptance, Accepted, Alias, AliasOf, JournalEntry, WebhookId};
+use super::seen::{self, Seen};
+use super::{memory, parked, pieces, receipts, row, watermarks};
+use crate::store::{Acceptance, Accepted, Alias, JournalEntry, Retention, Verdict, WebhookId};
 use crate::world::Millis;
 
-/// Writes `acceptance` inside the open transaction; keys seen before `known_since` count as new.
+/// Writes `acceptance` inside the open transaction; keys that were seen longer ago than they are kept count as new.
 pub(super) fn accept(
     connection: &Connection,
+    seen: &mut Seen,
     acceptance: &Acceptance,
-    known_since: Millis,
+    keep: &Retention,
 ) -> rusqlite::Result<Accepted> {
     let mut accepted = Accepted::default();
     if let Some(entry) = &acceptance.webhook {
         accepted.webhook = Some(journal(connection, entry)?);
     }
-    if let Some(id) = acceptance.replays {
-        connection
-            .prepare_cached("UPDATE journal SET verdict = 'accepted', reason = 'replayed' WHERE id = ?1")?
-            .execute(params![id])?;
+    if let Some(replay) = &acceptance.replays
+        && !parked::replayed(connection, replay)?
+    {
+        return Ok(accepted);
     }
-    let webhook = accepted.webhook.or(acceptance.replays);
+    let webhook = accepted.webhook.or(acceptance.replays.as_ref().map(|replay| replay.webhook));
+    let known_since = acceptance.at - keep.dedupe;
+    // What was understood of a webhook that is parked for the rest must be recognised as long as it may be replayed.
+    let seen_at =
+        if is_parked(acceptance) { known_since + keep.lost.max(keep.dedupe) } else { acceptance.at };
     for new in &acceptance.deliveries {
-        let is_new = match &new.dedupe {
-            Some(key) => first_seen(connection, &new.lane.channel, key, acceptance.at, known_since)?,
-            None => true,
-        };
-        if !is_new {
+        let key = new.dedupe.as_ref().map(|key| seen::key(&new.lane.channel, key));
+        if let Some(key) = &key
+            && seen.last(connection, key)?.is_some_and(|at| at >= known_since)
+        {
             accepted.duplicates += 1;
             continue;
         }
-        match &new.piece {
-            Some(piece) => accepted.new.extend(pieces::add(connection, new, piece, acceptance.at, webhook)?),
-            None => accepted.new.push(row::insert(connection, new, acceptance.at, webhook)?),
+        // Beside a delivery a key counts as seen when the delivery was accepted; others go into the table at once.
+        let beside = key.filter(|_| new.piece.is_none() && seen_at == acceptance.at);
+        if let Some(key) = key.filter(|_| beside.is_none()) {
+            Seen::add_to_table(connection, &key, seen_at)?;
+        }
+        if let Some(piece) = &new.piece {
+            accepted.new.extend(pieces::add(connection, new, piece, acceptance.at, webhook)?);
+        } else {
+            let delivery = row::insert_seen(connection, new, beside.as_ref(), acceptance.at, webhook)?;
+            if let Some(key) = beside {
+                seen.add(key, acceptance.at, delivery.id);
+            }
+            accepted.new.push(delivery);
         }
         memory::remember(connection, &new.remember)?;
     }
@@ -49,6 +63,11 @@ pub(super) fn accept(
         alias_of(connection, alias, acceptance.at)?;
     }
     Ok(accepted)
+}
+
+fn is_parked(acceptance: &Acceptance) -> bool {
+    let verdict = acceptance.webhook.as_ref().map(|entry| entry.verdict);
+    verdict.or(acceptance.replays.as_ref().map(|replay| replay.verdict)) == Some(Verdict::Parked)
 }
 
 fn journal(connection: &Connection, entry: &JournalEntry) -> rusqlite::Result<WebhookId> {
@@ -71,37 +90,11 @@ fn journal(connection: &Connection, entry: &JournalEntry) -> rusqlite::Result<We
         })
 }
 
-/// Whether the key was not seen lately; it counts as seen from now on.
-fn first_seen(
-    connection: &Connection,
-    channel: &str,
-    key: &str,
-    at: Millis,
-    known_since: Millis,
-) -> rusqlite::Result<bool> {
-    let hash = Sha256::new().chain_update(channel).chain_update([0]).chain_update(key).finalize();
-    // Half of the hash is far more than enough, and the table is the largest of all.
-    let half: &[u8] = hash.as_slice().first_chunk::<16>().map_or(hash.as_slice(), <[u8; 16]>::as_slice);
-    let changed = connection
-        .prepare_cached(
-            "INSERT INTO dedupe (key, seen_at) VALUES (?1, ?2) \
-             ON CONFLICT (key) DO UPDATE SET seen_at = excluded.seen_at WHERE seen_at < ?3",
-        )?
-        .execute(params![half, at, known_since])?;
-    Ok(changed == 1)
-}
-
 fn alias_of(connection: &Connection, alias: &Alias, at: Millis) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "INSERT OR IGNORE INTO aliases (channel, alias, original, expires, seen_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT OR IGNORE INTO aliases (channel, alias, original, seen_at) VALUES (?1, ?2, ?3, ?4)",
         )?
-        .execute(params![
-            alias.channel.as_str(),
-            alias.alias.as_str(),
-            alias.original.as_str(),
-            alias.of == AliasOf::Message,
-            at
-        ])?;
+        .execute(params![alias.channel.as_str(), alias.alias.as_str(), alias.original.as_str(), at])?;
     Ok(())
 }

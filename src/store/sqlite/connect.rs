@@ -5,10 +5,10 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 
 use super::fault::open_error;
-use super::schema::migrate;
+use super::schema::{migrate, must_be_known};
 use crate::store::StoreError;
 
 /// Where the database is.
@@ -18,13 +18,15 @@ pub(super) enum Place {
     Memory,
     /// In this file.
     File(PathBuf),
+    /// In this file, which is somebody else's: it is not written, not even its schema.
+    Foreign(PathBuf),
 }
 
 impl Place {
     fn path(&self) -> &Path {
         match self {
             Self::Memory => Path::new(":memory:"),
-            Self::File(path) => path,
+            Self::File(path) | Self::Foreign(path) => path,
         }
     }
 
@@ -54,6 +56,9 @@ impl Place {
         connection
             .execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -4000; PRAGMA temp_store = MEMORY;")
             .map_err(|error| open_error(self.path(), &error))?;
+        if let Self::Foreign(path) = self {
+            must_be_known(&connection, path)?;
+        }
         Ok(connection)
     }
 
@@ -61,6 +66,7 @@ impl Place {
         let connection = match self {
             Self::Memory => Connection::open_in_memory(),
             Self::File(path) => Connection::open(path),
+            Self::Foreign(path) => Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY),
         };
         let connection = connection.map_err(|error| open_error(self.path(), &error))?;
         connection.set_prepared_statement_cache_capacity(64);

@@ -5,8 +5,11 @@
 
 mod accept;
 mod connect;
+mod examine;
 mod fault;
+mod lost;
 mod memory;
+mod parked;
 mod pieces;
 mod purge;
 mod read;
@@ -14,6 +17,7 @@ mod receipts;
 mod row;
 mod schema;
 mod secret;
+mod seen;
 mod settle;
 mod watermarks;
 mod writer;
@@ -33,10 +37,12 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use self::connect::Place;
 use self::purge::Cursor;
+use self::seen::Seen;
 use self::writer::{Command, Done, Work, Writer};
 use super::{
-    Acceptance, Accepted, Answer, Counts, Delivery, DeliveryId, Feed, Filter, Lane, LaneDepth, Options,
-    Purged, Record, SentPart, Settled, Settlement, Store, StoreError, Webhook, WebhookId,
+    Acceptance, Accepted, Answer, Counts, Delivery, DeliveryId, Feed, Filter, Finding, Lane, LaneDepth,
+    Options, ParkedFilter, Purged, Record, Records, Retention, SentPart, Settled, Settlement, Store,
+    StoreError, Tally, Webhook, WebhookId,
 };
 use crate::memory::{Memory, Remember};
 use crate::world::Millis;
@@ -69,16 +75,19 @@ impl SqliteStore {
 
     fn start(place: &Place, options: &Options, feed: Feed) -> Result<Self, StoreError> {
         let lock = place.lock()?;
+        let connection = place.writer()?;
+        let seen = Seen::load(&connection).map_err(|error| fault::store_error(&error))?;
         let writer = Writer {
             place: place.clone(),
-            connection: place.writer()?,
+            connection,
+            seen,
             retention: options.retention,
             feed,
             doubtful: false,
         };
         let readers = match place {
             Place::Memory => None,
-            Place::File(_) => Some(Arc::new(Readers {
+            Place::File(_) | Place::Foreign(_) => Some(Arc::new(Readers {
                 idle: Mutex::default(),
                 permits: Arc::new(Semaphore::new(options.readers.max(1))),
                 place: place.clone(),
@@ -213,10 +222,6 @@ impl Store for SqliteStore {
         self.read(move |connection| read::page_contact(connection, &lane, &contact, after, upto, limit))
     }
 
-    fn lanes(&self) -> Answer<Vec<LaneDepth>> {
-        self.read(read::lanes)
-    }
-
     fn original(&self, channel: SmolStr, alias: SmolStr) -> Answer<Option<SmolStr>> {
         self.read(move |connection| read::original(connection, &channel, &alias))
     }
@@ -258,31 +263,32 @@ impl Store for SqliteStore {
         .boxed()
     }
 
-    fn counts(&self) -> Answer<Counts> {
-        self.read(read::counts)
+    fn retry(&self, ids: Vec<DeliveryId>, at: Millis) -> Answer<Vec<Arc<Delivery>>> {
+        expect(self.write(Work::Retry(ids, at)), |done| match done {
+            Done::Retried(retried) => Some(retried),
+            _ => None,
+        })
     }
 
-    fn list(&self, filter: Filter) -> Answer<Vec<Record>> {
-        self.read(move |connection| read::list(connection, &filter))
+    fn drop_lost(&self, ids: Vec<DeliveryId>) -> Answer<usize> {
+        expect(self.write(Work::DropLost(ids)), |done| match done {
+            Done::Dropped(dropped) => Some(dropped),
+            _ => None,
+        })
     }
 
-    fn show(&self, id: DeliveryId) -> Answer<Option<Record>> {
-        self.read(move |connection| read::show(connection, id))
-    }
-
-    fn parked(&self, after: WebhookId, limit: usize) -> Answer<Vec<Webhook>> {
-        self.read(move |connection| read::parked(connection, after, limit))
-    }
-
-    fn webhook(&self, id: WebhookId) -> Answer<Option<Webhook>> {
-        self.read(move |connection| read::webhook(connection, id))
+    fn drop_parked(&self, ids: Vec<WebhookId>) -> Answer<usize> {
+        expect(self.write(Work::DropParked(ids)), |done| match done {
+            Done::Dropped(dropped) => Some(dropped),
+            _ => None,
+        })
     }
 
     fn purge(&self, now: Millis) -> Answer<Purged> {
         let commands = self.commands.clone();
         async move {
             let mut total = Purged::default();
-            let mut cursor = Cursor::Deliveries(0);
+            let mut cursor = Cursor::Keys;
             while cursor != Cursor::Done {
                 let Done::Purged(slice) = write(commands.clone(), Work::Purge(cursor, now)).await? else {
                     return Err(StoreError::Internal("an answer of another kind".into()));
@@ -321,6 +327,68 @@ impl Store for SqliteStore {
             Ok(())
         }
         .boxed()
+    }
+}
+
+/// The readable side, in terms of a `read` of one's own.
+macro_rules! records {
+    ($name:ty) => {
+        impl Records for $name {
+            fn lanes(&self) -> Answer<Vec<LaneDepth>> {
+                self.read(read::lanes)
+            }
+
+            fn counts(&self) -> Answer<Counts> {
+                self.read(read::counts)
+            }
+
+            fn tally(&self) -> Answer<Tally> {
+                self.read(read::tally)
+            }
+
+            fn list(&self, filter: Filter) -> Answer<Vec<Record>> {
+                self.read(move |connection| read::list(connection, &filter))
+            }
+
+            fn show(&self, id: DeliveryId) -> Answer<Option<Record>> {
+                self.read(move |connection| read::show(connection, id))
+            }
+
+            fn parked(&self, filter: ParkedFilter) -> Answer<Vec<Webhook>> {
+                self.read(move |connection| parked::list(connection, &filter))
+            }
+
+            fn webhook(&self, id: WebhookId) -> Answer<Option<Webhook>> {
+                self.read(move |connection| read::webhook(connection, id))
+            }
+
+            fn examine(&self, channels: Vec<SmolStr>, keep: Retention, now: Millis) -> Answer<Vec<Finding>> {
+                self.read(move |connection| Ok(examine::examine(connection, &channels, &keep, now)))
+            }
+        }
+    };
+}
+
+records!(SqliteStore);
+records!(SqliteReader);
+
+/// A store in one SQLite database that is only read: no lock is taken, and nothing is written.
+pub struct SqliteReader(Arc<Readers>);
+
+impl SqliteReader {
+    /// Opens the database in the file at `path`, beside the process that works with it if there is one.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let place = Place::Foreign(path.to_owned());
+        let first = place.reader()?;
+        let readers = Readers { idle: Mutex::new(vec![first]), permits: Arc::new(Semaphore::new(1)), place };
+        Ok(Self(Arc::new(readers)))
+    }
+
+    fn read<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Answer<T> {
+        Arc::clone(&self.0).read(job).boxed()
     }
 }
 

@@ -3,15 +3,20 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::memory;
+use super::seen::Seen;
 use crate::store::{Purged, Retention};
 use crate::world::Millis;
 
 /// How many rows a slice looks at.
 const SLICE: i64 = 2000;
+/// How many keys a slice moves.
+const KEYS: usize = 2000;
 
 /// Where a purge has got to; the tables are gone through one after the other, each in the order of its key.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Cursor {
+    /// Keys that are kept beside deliveries and are to outlive them.
+    Keys,
     /// Deliveries above this id.
     Deliveries(i64),
     /// Webhooks above this id.
@@ -22,8 +27,6 @@ pub(super) enum Cursor {
     Messages(String, String),
     /// Provider ids above this channel and id.
     ProviderIds(String, String),
-    /// Aliases above this channel and alias.
-    Aliases(String, String),
     /// Receipts that wait, oldest first, watermarks, and pauses that are over.
     Waiting,
     /// What is remembered and has expired.
@@ -44,20 +47,30 @@ pub(super) struct Slice {
 /// Looks at one slice inside the open transaction.
 pub(super) fn slice(
     connection: &Connection,
+    seen: &mut Seen,
     at: &Cursor,
     now: Millis,
     keep: &Retention,
 ) -> rusqlite::Result<Slice> {
     let mut purged = Purged::default();
     let next = match at {
+        Cursor::Keys => {
+            if seen.hurry(connection, KEYS)? {
+                Cursor::Deliveries(0)
+            } else {
+                Cursor::Keys
+            }
+        }
         Cursor::Deliveries(after) => {
             let (last, gone) = by_id(
                 connection,
                 "SELECT max(id) FROM (SELECT id FROM deliveries WHERE id > ?1 ORDER BY id LIMIT ?2)",
-                "DELETE FROM deliveries WHERE id > ?1 AND id <= ?2 AND state <> 0 AND settled_at < ?3",
+                "DELETE FROM deliveries WHERE id > ?1 AND id <= ?2 AND state <> 0 \
+                 AND settled_at < iif(state >= 2, ?4, ?3) \
+                 AND (dedupe IS NULL OR id <= (SELECT upto FROM moved))",
                 *after,
                 now - keep.settled,
-                None,
+                now - keep.lost,
             )?;
             purged.deliveries = gone;
             last.map_or(Cursor::Journal(0), Cursor::Deliveries)
@@ -66,10 +79,11 @@ pub(super) fn slice(
             let (last, gone) = by_id(
                 connection,
                 "SELECT max(id) FROM (SELECT id FROM journal WHERE id > ?1 ORDER BY id LIMIT ?2)",
-                "DELETE FROM journal WHERE id > ?1 AND id <= ?2 AND received_at < iif(verdict = 'parked', ?4, ?3)",
+                "DELETE FROM journal WHERE id > ?1 AND id <= ?2 AND received_at < iif(verdict = 'parked', ?4, ?3) \
+                 AND NOT EXISTS (SELECT 1 FROM deliveries WHERE webhook = journal.id AND state >= 2)",
                 *after,
                 now - keep.journal,
-                Some(now - keep.parked),
+                now - keep.lost,
             )?;
             purged.webhooks = gone;
             last.map_or_else(|| Cursor::Dedupe(Vec::new()), Cursor::Journal)
@@ -103,23 +117,7 @@ pub(super) fn slice(
             let (last, gone) =
                 by_name(connection, "provider_ids", "provider_id", "sent_at", channel, id, now - keep.ids)?;
             purged.ids = gone;
-            last.map_or_else(
-                || Cursor::Aliases(String::new(), String::new()),
-                |(channel, id)| Cursor::ProviderIds(channel, id),
-            )
-        }
-        Cursor::Aliases(channel, id) => {
-            let (last, gone) = by_name(
-                connection,
-                "aliases",
-                "alias",
-                "expires = 1 AND seen_at",
-                channel,
-                id,
-                now - keep.ids,
-            )?;
-            purged.ids = gone;
-            last.map_or(Cursor::Waiting, |(channel, id)| Cursor::Aliases(channel, id))
+            last.map_or(Cursor::Waiting, |(channel, id)| Cursor::ProviderIds(channel, id))
         }
         Cursor::Waiting => {
             let gone = connection
@@ -154,16 +152,12 @@ fn by_id(
     delete: &str,
     after: i64,
     before: Millis,
-    parked_before: Option<Millis>,
+    lost_before: Millis,
 ) -> rusqlite::Result<(Option<i64>, u64)> {
     let last: Option<i64> =
         connection.prepare_cached(select)?.query_row(params![after, SLICE], |row| row.get(0))?;
     let Some(last) = last else { return Ok((None, 0)) };
-    let mut statement = connection.prepare_cached(delete)?;
-    let gone = match parked_before {
-        Some(parked_before) => statement.execute(params![after, last, before, parked_before])?,
-        None => statement.execute(params![after, last, before])?,
-    };
+    let gone = connection.prepare_cached(delete)?.execute(params![after, last, before, lost_before])?;
     Ok((Some(last), count(gone)))
 }
 

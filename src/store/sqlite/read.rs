@@ -10,7 +10,8 @@ use smol_str::SmolStr;
 use super::{receipts, row};
 use crate::message::Status;
 use crate::store::{
-    Counts, Delivery, DeliveryId, Direction, Filter, Lane, LaneDepth, Record, SentPart, Webhook, WebhookId,
+    Counts, Delivery, DeliveryId, Direction, Filter, Lane, LaneDepth, LostCount, ParkedCount, Record,
+    SentPart, State, Tally, Webhook, WebhookId,
 };
 use crate::world::Millis;
 
@@ -145,34 +146,95 @@ pub(super) fn counts(connection: &Connection) -> rusqlite::Result<Counts> {
     })
 }
 
-/// Deliveries that pass `filter`, newest first.
-pub(super) fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<Record>> {
-    let mut conditions = vec!["1".to_owned()];
-    let mut values: Vec<Value> = Vec::new();
-    let mut want = |column: &str, value: Option<Value>| {
+/// What waits for an operator, by channel.
+pub(super) fn tally(connection: &Connection) -> rusqlite::Result<Tally> {
+    let mut lost = connection.prepare_cached(
+        "SELECT channel, direction, state, count(*) FROM deliveries INDEXED BY deliveries_lost_lane \
+         WHERE state IN (2, 3) AND state >= 2 GROUP BY channel, direction, state",
+    )?;
+    let lost = lost.query_map([], |row| {
+        let state = if row.get::<_, i64>(2)? == 2 { State::Failed } else { State::Dead };
+        Ok(LostCount { lane: lane(row)?, state, count: row::count(row, 3)? })
+    })?;
+    let mut parked = connection.prepare_cached(
+        "SELECT channel, mapping, count(*) FROM journal INDEXED BY journal_parked_channel \
+         WHERE verdict = 'parked' GROUP BY channel, mapping",
+    )?;
+    let parked = parked.query_map([], |row| {
+        let channel = row.get::<_, Option<String>>(0)?.map(SmolStr::from);
+        Ok(ParkedCount { channel, mapping: row::text(row, 1)?, count: row::count(row, 2)? })
+    })?;
+    Ok(Tally {
+        lost: lost.collect::<rusqlite::Result<_>>()?,
+        parked: parked.collect::<rusqlite::Result<_>>()?,
+    })
+}
+
+/// The conditions of a query, with the values that they name.
+pub(super) struct Conditions {
+    sql: String,
+    values: Vec<Value>,
+}
+
+impl Conditions {
+    /// A first condition, which names no value.
+    pub(super) fn new(first: &str) -> Self {
+        Self { sql: first.to_owned(), values: Vec::new() }
+    }
+
+    /// Compares with a value, if there is one.
+    pub(super) fn want(&mut self, compared: &str, value: Option<Value>) {
         if let Some(value) = value {
-            values.push(value);
-            conditions.push(format!("{column} ?{}", values.len()));
+            self.values.push(value);
+            self.sql.push_str(&format!(" AND {compared} ?{}", self.values.len()));
+        }
+    }
+
+    /// All of them.
+    pub(super) fn sql(&self) -> &str {
+        &self.sql
+    }
+
+    /// Their values.
+    pub(super) fn values(&self) -> impl rusqlite::Params + use<> {
+        params_from_iter(self.values.clone())
+    }
+}
+
+/// How many rows are given at once, of those that were asked for.
+pub(super) fn page_size(limit: usize) -> usize {
+    if limit == 0 { 50 } else { limit.min(1000) }
+}
+
+/// Deliveries that pass `filter`, newest first unless they are wanted after one.
+pub(super) fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<Record>> {
+    // As literals, so that the partial index of lost deliveries is used where it holds all of them.
+    let states: Vec<i64> = filter.states.iter().map(|state| row::state_number(*state)).collect();
+    let mut conditions = match states.as_slice() {
+        [] => Conditions::new("1"),
+        [state] => Conditions::new(&format!("state = {state}")),
+        several => {
+            let list = several.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let lost = if several.iter().all(|state| *state >= 2) { " AND state >= 2" } else { "" };
+            Conditions::new(&format!("state IN ({list}){lost}"))
         }
     };
-    want("channel =", filter.channel.as_ref().map(|it| it.to_string().into()));
-    want("direction =", filter.direction.map(|it| row::direction_number(it).into()));
-    want("contact =", filter.contact.as_ref().map(|it| it.to_string().into()));
-    want("mid =", filter.mid.as_ref().map(|it| it.to_string().into()));
-    want("id <", filter.before.map(Value::from));
-    if let Some(state) = filter.state {
-        // As a literal, so that the partial index of lost deliveries is used.
-        conditions.push(format!("state = {}", row::state_number(state)));
-    }
-    let limit = if filter.limit == 0 { 50 } else { filter.limit.min(1000) };
-    connection
-        .prepare(&format!(
-            "SELECT {}, state, settled_at, error FROM deliveries WHERE {} ORDER BY id DESC LIMIT {limit}",
-            row::DELIVERY,
-            conditions.join(" AND ")
-        ))?
-        .query_map(params_from_iter(values), row::record)?
-        .collect()
+    conditions.want("channel =", filter.channel.as_ref().map(|it| it.to_string().into()));
+    conditions.want("direction =", filter.direction.map(|it| row::direction_number(it).into()));
+    conditions.want("contact =", filter.contact.as_ref().map(|it| it.to_string().into()));
+    conditions.want("mid =", filter.mid.as_ref().map(|it| it.to_string().into()));
+    conditions.want("accepted_at >=", filter.since.map(Value::from));
+    conditions.want("accepted_at <", filter.until.map(Value::from));
+    conditions.want("id <", filter.before.map(Value::from));
+    conditions.want("id >", filter.after.map(Value::from));
+    let order = if filter.after.is_some() { "ASC" } else { "DESC" };
+    let sql = format!(
+        "SELECT {}, state, settled_at, error FROM deliveries WHERE {} ORDER BY id {order} LIMIT {}",
+        row::DELIVERY,
+        conditions.sql(),
+        page_size(filter.limit)
+    );
+    connection.prepare(&sql)?.query_map(conditions.values(), row::record)?.collect()
 }
 
 /// One delivery.
@@ -184,21 +246,6 @@ pub(super) fn show(connection: &Connection, id: DeliveryId) -> rusqlite::Result<
         ))?
         .query_row(params![id], row::record)
         .optional()
-}
-
-/// Parked webhooks, oldest first.
-pub(super) fn parked(
-    connection: &Connection,
-    after: WebhookId,
-    limit: usize,
-) -> rusqlite::Result<Vec<Webhook>> {
-    connection
-        .prepare_cached(&format!(
-            "SELECT {} FROM journal WHERE verdict = 'parked' AND id > ?1 ORDER BY id LIMIT ?2",
-            row::WEBHOOK
-        ))?
-        .query_map(params![after, number(limit)], row::webhook)?
-        .collect()
 }
 
 /// One journalled webhook.

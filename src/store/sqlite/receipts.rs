@@ -74,6 +74,12 @@ pub(super) fn record(
     Ok(())
 }
 
+/// Whether a message is on record as failed.
+pub(super) fn has_failed(connection: &Connection, delivery: &Delivery) -> rusqlite::Result<bool> {
+    let found = standing(connection, &delivery.lane.channel, &delivery.mid)?;
+    Ok(found.is_some_and(|(_, standing)| standing.message() == Status::Failed))
+}
+
 /// The message and the part that a provider's id names.
 pub(super) fn by_provider_id(
     connection: &Connection,

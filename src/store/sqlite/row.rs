@@ -7,6 +7,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, named_params};
 use smol_str::SmolStr;
 
+use super::seen::Key;
 use crate::message::EventKind;
 use crate::store::{
     Delivery, Direction, JournalEntry, Lane, NewDelivery, Record, State, Verdict, Webhook, WebhookId,
@@ -46,9 +47,21 @@ pub(super) fn insert(
     at: Millis,
     webhook: Option<WebhookId>,
 ) -> rusqlite::Result<Arc<Delivery>> {
+    insert_seen(connection, new, None, at, webhook)
+}
+
+/// The same, with the key that it is known by.
+pub(super) fn insert_seen(
+    connection: &Connection,
+    new: &NewDelivery,
+    key: Option<&Key>,
+    at: Millis,
+    webhook: Option<WebhookId>,
+) -> rusqlite::Result<Arc<Delivery>> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO deliveries (channel, direction, contact, mid, kind, state, attempts, not_before, accepted_at, \
-         webhook, payload) VALUES (:channel, :direction, :contact, :mid, :kind, 0, 0, :not_before, :at, :webhook, :payload)",
+         webhook, dedupe, payload) \
+         VALUES (:channel, :direction, :contact, :mid, :kind, 0, 0, :not_before, :at, :webhook, :dedupe, :payload)",
     )?;
     let id = statement.insert(named_params! {
         ":channel": new.lane.channel.as_str(),
@@ -59,6 +72,7 @@ pub(super) fn insert(
         ":not_before": new.not_before,
         ":at": at,
         ":webhook": webhook,
+        ":dedupe": key,
         ":payload": new.payload.as_ref(),
     })?;
     Ok(Arc::new(Delivery {

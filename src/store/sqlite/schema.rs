@@ -1,6 +1,7 @@
 //! The tables, as a list of migrations. Invariant: `PRAGMA user_version` is the number of migrations applied; a
 //! migration that was released is never changed, only followed by another.
 
+use std::cmp::Ordering;
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -41,6 +42,7 @@ const MIGRATIONS: &[&str] = &[
         webhook INTEGER,                -- journal.id
         error TEXT,
         progress TEXT,                  -- small JSON
+        dedupe BLOB,                    -- hash of channel and key
         payload BLOB NOT NULL
     ) STRICT;
     -- The queue itself; the contact is in it so that one contact's part is found without reading rows.
@@ -51,6 +53,10 @@ const MIGRATIONS: &[&str] = &[
         key BLOB PRIMARY KEY,           -- hash of channel and key
         seen_at INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
+    CREATE TABLE moved (                -- up to this one, the keys of deliveries are in dedupe
+        upto INTEGER NOT NULL           -- deliveries.id
+    ) STRICT;
+    INSERT INTO moved VALUES (0);
 
     CREATE TABLE messages (             -- outbound messages that left the queue
         channel TEXT NOT NULL,
@@ -85,11 +91,10 @@ const MIGRATIONS: &[&str] = &[
     ) STRICT;
     CREATE INDEX waiting_receipts_message ON waiting_receipts (channel, own, message);
 
-    CREATE TABLE aliases (
+    CREATE TABLE aliases (              -- of contacts
         channel TEXT NOT NULL,
         alias TEXT NOT NULL,
         original TEXT NOT NULL,
-        expires INTEGER NOT NULL,       -- 1: kept as long as provider ids
         seen_at INTEGER NOT NULL,
         PRIMARY KEY (channel, alias)
     ) STRICT, WITHOUT ROWID;
@@ -148,13 +153,36 @@ const MIGRATIONS: &[&str] = &[
         value BLOB NOT NULL
     ) STRICT, WITHOUT ROWID;
 ",
+    r"
+    -- What waits for an operator, counted by channel without reading rows; and the webhooks of dead letters, which
+    -- are kept with them.
+    CREATE INDEX deliveries_lost_lane ON deliveries (channel, direction, state) WHERE state >= 2;
+    CREATE INDEX deliveries_lost_webhook ON deliveries (webhook) WHERE state >= 2;
+    CREATE INDEX journal_parked_channel ON journal (channel, mapping) WHERE verdict = 'parked';
+",
 ];
+
+/// Refuses a database at `path` that is not of the newest schema, for one who may not migrate it.
+pub(super) fn must_be_known(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let (found, known) = versions(connection, path)?;
+    match found.cmp(&known) {
+        Ordering::Equal => Ok(()),
+        Ordering::Less => Err(StoreError::Older { path: path.to_owned(), found, known }),
+        Ordering::Greater => Err(StoreError::Newer { path: path.to_owned(), found, known }),
+    }
+}
+
+/// The version of the database's schema, and the newest one.
+fn versions(connection: &Connection, path: &Path) -> Result<(i64, i64), StoreError> {
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    let found = connection.query_row("PRAGMA user_version", [], |row| row.get(0));
+    Ok((found.map_err(|error| open_error(path, &error))?, known))
+}
 
 /// Brings the database at `path` to the newest schema; refuses one that is newer than this program.
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let failed = |error: rusqlite::Error| open_error(path, &error);
-    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
+    let (found, known) = versions(connection, path)?;
     if found > known {
         return Err(StoreError::Newer { path: path.to_owned(), found, known });
     }

@@ -92,7 +92,11 @@ fn sent(
     settled: &mut Settled,
 ) -> rusqlite::Result<()> {
     let delivery = &settlement.delivery;
-    receipts::record(connection, delivery, &Standing::sent(ids.len()), settlement.begun_at)?;
+    // One that was told to have failed, and was tried again: failed is final, so its status moves no more.
+    let told_failed = receipts::has_failed(connection, delivery)?;
+    if !told_failed {
+        receipts::record(connection, delivery, &Standing::sent(ids.len()), settlement.begun_at)?;
+    }
     for (part, id) in (0_i64..).zip(ids).flat_map(|(part, ids)| ids.iter().map(move |id| (part, id))) {
         connection
             .prepare_cached(
@@ -107,7 +111,7 @@ fn sent(
                 settlement.at
             ])?;
     }
-    if settlement.post.contains(Status::Sent) {
+    if settlement.post.contains(Status::Sent) && !told_failed {
         settled.new.push(tell(connection, settlement, Status::Sent, None)?);
     }
     let names = ids.iter().flatten().map(String::as_str);
@@ -128,6 +132,9 @@ fn failed(
     fault: Fault,
     settled: &mut Settled,
 ) -> rusqlite::Result<()> {
+    if receipts::has_failed(connection, &settlement.delivery)? {
+        return Ok(());
+    }
     receipts::record(connection, &settlement.delivery, &Standing::failed(), settlement.begun_at)?;
     if settlement.post.contains(Status::Failed) {
         settled.new.push(tell(connection, settlement, Status::Failed, Some(fault))?);

@@ -265,3 +265,26 @@ async fn group_commit_throughput() {
         per_second(begin.elapsed())
     );
 }
+
+#[tokio::test]
+async fn a_key_outlives_the_dead_letter_that_it_came_with() {
+    let Kept { store, folder } = kept();
+    let again =
+        || Acceptance { at: 1, deliveries: vec![inbound("a", "1", Some("k"))], ..Acceptance::default() };
+    let delivery = store.accept(again()).await.unwrap().new.remove(0);
+    let settlement = crate::store::Settlement {
+        at: 1,
+        begun_at: 1,
+        attempts: 1,
+        ending: crate::store::Ending::Dead { reason: "why".into() },
+        post: crate::store::StatusSet::default(),
+        remember: Vec::new(),
+        follow_ups: Vec::new(),
+        delivery: Arc::clone(&delivery),
+    };
+    store.settle(settlement).await.unwrap();
+    assert_eq!(store.drop_lost(vec![delivery.id]).await.unwrap(), 1);
+    drop(store);
+    let store = open(&folder).unwrap();
+    assert_eq!(store.accept(again()).await.unwrap().duplicates, 1);
+}

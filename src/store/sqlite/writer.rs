@@ -13,9 +13,12 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::connect::Place;
 use super::purge::{self, Cursor};
-use super::{accept, fault, memory, pieces, secret, settle};
+use super::seen::Seen;
+use super::{accept, fault, lost, memory, parked, pieces, secret, settle};
 use crate::memory::Remember;
-use crate::store::{Acceptance, Accepted, Delivery, Feed, Retention, Settled, Settlement, StoreError};
+use crate::store::{
+    Acceptance, Accepted, Delivery, DeliveryId, Feed, Retention, Settled, Settlement, StoreError, WebhookId,
+};
 use crate::world::Millis;
 
 /// How many requests share one commit at most.
@@ -33,6 +36,12 @@ pub(super) enum Work {
     Release(Millis),
     /// One slice of a purge.
     Purge(Cursor, Millis),
+    /// Dead letters that are to be tried again, and when that is.
+    Retry(Vec<DeliveryId>, Millis),
+    /// Dead letters that are to go.
+    DropLost(Vec<DeliveryId>),
+    /// Parked webhooks that are to go.
+    DropParked(Vec<WebhookId>),
     /// A secret by name, and what it is if there is none.
     Secret(SmolStr, Vec<u8>),
 }
@@ -49,6 +58,10 @@ pub(super) enum Done {
     Released(Option<Arc<Delivery>>),
     /// Of a slice.
     Purged(purge::Slice),
+    /// Of dead letters: what was queued.
+    Retried(Vec<Arc<Delivery>>),
+    /// How many went.
+    Dropped(usize),
     /// The secret.
     Secret(Vec<u8>),
 }
@@ -67,6 +80,7 @@ pub(super) enum Command {
 pub(super) struct Writer {
     pub(super) place: Place,
     pub(super) connection: Connection,
+    pub(super) seen: Seen,
     pub(super) retention: Retention,
     pub(super) feed: Feed,
     pub(super) doubtful: bool,
@@ -110,7 +124,12 @@ impl Writer {
             refuse(batch, &error);
             return;
         }
-        match self.transact(batch.iter().map(|(work, _)| work)) {
+        let done = self.transact(batch.iter().map(|(work, _)| work));
+        match &done {
+            Ok(_) => self.seen.committed(),
+            Err(_) => self.seen.rolled_back(),
+        }
+        match done {
             Ok(done) => self.answer(batch.drain(..).zip(done)),
             Err(error) if fault::is_disk(&error) => {
                 self.doubtful = true;
@@ -132,11 +151,9 @@ impl Writer {
         let mut done = Vec::with_capacity(BATCH);
         for work in works {
             done.push(match work {
-                Work::Accept(acceptance) => Done::Accepted(accept::accept(
-                    &transaction,
-                    acceptance,
-                    acceptance.at - retention.dedupe,
-                )?),
+                Work::Accept(acceptance) => {
+                    Done::Accepted(accept::accept(&transaction, &mut self.seen, acceptance, &retention)?)
+                }
                 Work::Settle(settlement) => Done::Settled(settle::settle(&transaction, settlement)?),
                 Work::Remember(changes) => {
                     memory::remember(&transaction, changes)?;
@@ -144,11 +161,15 @@ impl Writer {
                 }
                 Work::Release(now) => Done::Released(pieces::release(&transaction, *now)?),
                 Work::Purge(cursor, now) => {
-                    Done::Purged(purge::slice(&transaction, cursor, *now, &retention)?)
+                    Done::Purged(purge::slice(&transaction, &mut self.seen, cursor, *now, &retention)?)
                 }
+                Work::Retry(ids, at) => Done::Retried(lost::retry(&transaction, ids, *at)?),
+                Work::DropLost(ids) => Done::Dropped(lost::drop(&transaction, ids)?),
+                Work::DropParked(ids) => Done::Dropped(parked::drop(&transaction, ids)?),
                 Work::Secret(name, fresh) => Done::Secret(secret::secret(&transaction, name, fresh)?),
             });
         }
+        self.seen.step(&transaction)?;
         // Dropping the transaction on an error above, or a failed commit, rolls it back.
         transaction.commit()?;
         Ok(done)
@@ -161,7 +182,8 @@ impl Writer {
                 Done::Accepted(accepted) => accepted.new.as_slice(),
                 Done::Settled(settled) => settled.new.as_slice(),
                 Done::Released(released) => released.as_slice(),
-                Done::Remembered | Done::Purged(_) | Done::Secret(_) => &[],
+                Done::Retried(retried) => retried.as_slice(),
+                Done::Remembered | Done::Purged(_) | Done::Dropped(_) | Done::Secret(_) => &[],
             };
             for delivery in new {
                 self.feed.push(delivery);
@@ -181,6 +203,8 @@ impl Writer {
                 StoreError::Open { reason, .. } => StoreError::Unavailable(reason),
                 other => other,
             })?;
+            // Whether the transaction that failed is on disk is not known.
+            self.seen = Seen::load(&self.connection).map_err(|error| fault::store_error(&error))?;
         }
         self.doubtful = false;
         Ok(())

@@ -1,0 +1,43 @@
+//! Parked webhooks: listing them, and what becomes of them.
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, params};
+
+use super::read::{Conditions, page_size};
+use super::row;
+use crate::store::{ParkedFilter, Replay, Webhook, WebhookId};
+
+/// The parked webhooks that pass `filter`, oldest first.
+pub(super) fn list(connection: &Connection, filter: &ParkedFilter) -> rusqlite::Result<Vec<Webhook>> {
+    let mut conditions = Conditions::new("verdict = 'parked'");
+    conditions.want("channel =", filter.channel.as_ref().map(|it| it.to_string().into()));
+    conditions.want("mapping =", filter.mapping.as_ref().map(|it| it.to_string().into()));
+    conditions.want("route =", filter.route.as_ref().map(|it| it.to_string().into()));
+    conditions.want("received_at >=", filter.since.map(Value::from));
+    conditions.want("received_at <", filter.until.map(Value::from));
+    conditions.want("id >", Some(filter.after.into()));
+    let sql = format!(
+        "SELECT {} FROM journal INDEXED BY journal_parked WHERE {} ORDER BY id LIMIT {}",
+        row::WEBHOOK,
+        conditions.sql(),
+        page_size(filter.limit)
+    );
+    connection.prepare(&sql)?.query_map(conditions.values(), row::webhook)?.collect()
+}
+
+/// Notes what became of a webhook that was parked; whether it was still.
+pub(super) fn replayed(connection: &Connection, replay: &Replay) -> rusqlite::Result<bool> {
+    let changed = connection
+        .prepare_cached("UPDATE journal SET verdict = ?2, reason = ?3 WHERE id = ?1 AND verdict = 'parked'")?
+        .execute(params![replay.webhook, replay.verdict.as_str(), replay.reason])?;
+    Ok(changed == 1)
+}
+
+/// Lets go of parked webhooks: each becomes one that was ignored, which goes when others do.
+pub(super) fn drop(connection: &Connection, ids: &[WebhookId]) -> rusqlite::Result<usize> {
+    let mut statement = connection.prepare_cached(
+        "UPDATE journal SET verdict = 'ignored', reason = 'dropped, was ' || coalesce(reason, 'parked') \
+         WHERE id = ?1 AND verdict = 'parked'",
+    )?;
+    ids.iter().try_fold(0, |dropped, id| Ok(dropped + statement.execute(params![id])?))
+}
