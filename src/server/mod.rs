@@ -29,7 +29,8 @@ use crate::gateway::Gateway;
 use crate::load::ServerSettings;
 use crate::platform::Token;
 
-/// How much of a request's head is taken, in bytes; beyond it the answer is 431.
+/// How much of a request's head is taken, in bytes; beyond it the answer is 431. (What comes with one read is taken too, so
+/// that a head of less than twice as much may pass.)
 const HEAD: usize = 32 << 10;
 /// How many callers beyond the allowed connections are told so at the same time; still more are cut off at once.
 const TURNED_AWAY: usize = 64;
@@ -47,8 +48,8 @@ pub struct AdminDoor {
     pub token: Option<Token>,
 }
 
-/// Serves the gateway, and operators, until `shutdown` is over; then takes no more connections and delivers nothing more, and waits
-/// for what is being answered and for deliveries under way, at most for `limits.drain`.
+/// Serves the gateway, and operators, until `shutdown` is over; then takes no more connections and delivers nothing
+/// more, and waits for what is being answered and for deliveries under way, at most for `limits.drain`.
 pub async fn serve(
     listener: TcpListener,
     admin: Option<AdminDoor>,

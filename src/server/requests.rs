@@ -52,9 +52,12 @@ async fn collect(mut body: Limited<Body>, max: usize, bodies: &Arc<Semaphore>) -
     let mut bytes = BytesMut::new();
     let mut room: Option<OwnedSemaphorePermit> = None;
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| match error.is::<LengthLimitError>() {
-            true => Refused::TooLarge(max),
-            false => Refused::Broken(error.to_string()),
+        let frame = frame.map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                Refused::TooLarge(max)
+            } else {
+                Refused::Broken(error.to_string())
+            }
         })?;
         let Ok(data) = frame.into_data() else { continue };
         let size = u32::try_from(data.len()).unwrap_or(u32::MAX);

@@ -11,7 +11,7 @@ use std::process::Command;
 /// Sectors are written whole.
 const SECTOR: u64 = 512;
 
-/// Random numbers that a seed decides (SplitMix64).
+/// Random numbers that a seed decides (`SplitMix64`).
 pub struct Dice(pub u64);
 
 impl Dice {
