@@ -61,6 +61,11 @@ pub enum Meaning {
         /// Why.
         fault: Fault,
     },
+    /// It will never work with these credentials: 401 or 403, of which the mapping says nothing.
+    Refuse {
+        /// What the provider said.
+        fault: Fault,
+    },
     /// The contact wants no messages.
     OptOut {
         /// Why.
@@ -174,6 +179,7 @@ fn judge(
             let rest = quota.and_then(|quota| quota.used_up(response, env.now));
             Meaning::Success { ids: ids(rules, env)?, rest }
         }
+        None if matches!(response.status, 401 | 403) => Meaning::Refuse { fault },
         None => Meaning::Fail { fault },
     })
 }

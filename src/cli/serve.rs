@@ -40,7 +40,7 @@ pub(super) fn run(args: &Args) -> Result<Verdict, Trouble> {
 }
 
 async fn serve(settings: Settings) -> Result<Verdict, Trouble> {
-    let limits = settings.server;
+    let limits = settings.server.clone();
     let listener = TcpListener::bind(&settings.listen)
         .await
         .map_err(|error| Trouble(format!("can't listen on {}: {error}", settings.listen)))?;

@@ -54,7 +54,7 @@ impl ToPlatform {
                 Making::Whole(whole) => break *whole,
                 Making::Ended(outcome) => {
                     remember.extend_from_slice(late.remembered());
-                    let progress = written(late.progress());
+                    let progress = written(&late.progress());
                     let (fault, after) = match outcome {
                         pipeline::Outcome::Later { after } => {
                             let (after, progress) =
@@ -73,6 +73,11 @@ impl ToPlatform {
         remember.extend_from_slice(late.remembered());
         if let Some(problem) = &whole.problem {
             let problem = channel.channel.redact(problem);
+            if whole.is_refused {
+                tracing::error!(channel = %channel.channel.name, id = %known.id, %problem, "the provider refuses our credentials: a message waits");
+                let fault = Fault { code: "credentials".into(), message: problem.into_owned() };
+                return Err(later(fault, None, written(&late.progress())));
+            }
             tracing::warn!(channel = %channel.channel.name, id = %known.id, %problem, "a message is not whole");
         }
         Ok(whole.event)

@@ -66,6 +66,20 @@ async fn a_call_that_fails_for_good_keeps_no_message_back() {
 }
 
 #[tokio::test]
+async fn a_message_that_would_be_blank_waits_for_credentials_that_are_good() {
+    let provider = Arc::new(Scripted::new(vec![
+        answer("https://x.io/body", Some(3), 401, ""),
+        answer("https://x.io/body", None, 200, r#"{"text":"the body"}"#),
+        answer("https://platform.example/*", None, 200, ""),
+    ]));
+    let gateway = gateway_of(MAPPING, provider.clone());
+    gateway.accept_webhook(Called::Channel("c"), webhook(r#"{"id":"1","from":"a"}"#)).await;
+    settled(&gateway).await;
+    let told = told(&provider);
+    assert!(told.len() == 1 && told[0].contains("the body"), "{told:?}");
+}
+
+#[tokio::test]
 async fn an_echo_of_our_own_message_that_overtakes_the_answer_is_dropped() {
     let provider = Arc::new(Scripted::new(vec![
         answer("https://x.io/send", None, 200, r#"{"id":"p1"}"#),

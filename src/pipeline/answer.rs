@@ -36,7 +36,7 @@ impl Reply {
     }
 }
 
-/// Makes an answer.
+/// Makes an answer. By HTTP, 204 and 304 have no body.
 pub(super) fn answer(answer: &Answer, env: &mut Env<'_>) -> Result<Reply, Failure> {
     let status = answer.status.eval(env)?;
     let status = status
@@ -50,6 +50,9 @@ pub(super) fn answer(answer: &Answer, env: &mut Env<'_>) -> Result<Reply, Failur
     }
     let or =
         |otherwise: &'static str| if content_type.is_empty() { otherwise } else { content_type.as_str() };
+    if matches!(status, 204 | 304) {
+        return Ok(Reply::new(status, &content_type, Bytes::new()));
+    }
     Ok(match &answer.body {
         AnswerBody::Text(template) => {
             let body = template.eval(env)?.to_bytes();

@@ -130,6 +130,8 @@ pub(super) struct Calling<'p, 'w> {
     rest: Option<u64>,
     timeout: std::time::Duration,
     made: usize,
+    /// The provider refused the credentials of a request.
+    is_refused: bool,
 }
 
 impl<'p, 'w> Calling<'p, 'w> {
@@ -161,6 +163,7 @@ impl<'p, 'w> Calling<'p, 'w> {
             rest: None,
             timeout,
             made: 0,
+            is_refused: false,
         }
     }
 
@@ -212,6 +215,18 @@ impl<'p, 'w> Calling<'p, 'w> {
 
     pub(super) fn progress(&self) -> &CallProgress {
         &self.progress
+    }
+
+    /// How far calls have come, without those that failed: a later attempt makes them again.
+    pub(super) fn progress_without_failures(&self) -> CallProgress {
+        let mut progress = self.progress.clone();
+        progress.answers.retain(|_, answer| answer.is_ok());
+        progress
+    }
+
+    /// Whether the provider refused the credentials of a request.
+    pub(super) fn is_refused(&self) -> bool {
+        self.is_refused
     }
 
     /// Whether a request was handed out that is a call's.
@@ -339,7 +354,7 @@ impl<'p, 'w> Calling<'p, 'w> {
             Meaning::Success { rest, .. } => *rest,
             _ => None,
         };
-        if let Meaning::Fail { fault } = &meaning
+        if let Meaning::Fail { fault } | Meaning::Refuse { fault } = &meaning
             && used.iter().any(|key| self.is_stale(key, status, env))
         {
             meaning = Meaning::Reauth { fault: fault.clone() };
@@ -367,6 +382,10 @@ impl<'p, 'w> Calling<'p, 'w> {
             Meaning::Retry { fault, after } => Followed::Ended(Outcome::Retry { fault, after }),
             Meaning::Throttle { fault, after } => Followed::Ended(Outcome::Throttled { fault, after }),
             Meaning::Fail { fault } => Followed::Ended(Outcome::Failed { fault }),
+            Meaning::Refuse { fault } => {
+                self.is_refused = true;
+                Followed::Ended(Outcome::Failed { fault })
+            }
             Meaning::OptOut { fault } => Followed::Ended(Outcome::OptOut { fault }),
             Meaning::Reauth { fault } if again.refreshed => Followed::Ended(Outcome::Failed { fault }),
             Meaning::Reauth { fault } => {
@@ -540,6 +559,8 @@ impl<'p, 'w> Calling<'p, 'w> {
             let place = self.cache_key(call, &frame, &mut self.surroundings(&frame));
             let ttl = match &value {
                 Ok(_) => frame.ttl,
+                // Credentials that are refused may be mended at any moment.
+                Err(_) if self.is_refused => None,
                 Err(_) => cache.negative_ttl.and_then(|ttl| u64::try_from(ttl.as_millis()).ok()),
             };
             if let Some(ttl) = ttl.and_then(|ttl| Millis::try_from(ttl).ok()).filter(|ttl| *ttl > 0) {

@@ -63,6 +63,8 @@ pub struct Whole {
     pub event: Event,
     /// What of it can't be had, if anything.
     pub problem: Option<String>,
+    /// It says nothing because the provider refuses our credentials: the operator's to mend, and worth waiting for.
+    pub is_refused: bool,
 }
 
 impl<'a> Late<'a> {
@@ -108,9 +110,9 @@ impl<'a> Late<'a> {
         self.ended = self.calling.answer(answer);
     }
 
-    /// How far its calls have come.
-    pub fn progress(&self) -> &CallProgress {
-        self.calling.progress()
+    /// How far its calls have come, without those that failed: a later attempt makes them again.
+    pub fn progress(&self) -> CallProgress {
+        self.calling.progress_without_failures()
     }
 
     /// What is to be remembered because of its calls.
@@ -157,19 +159,22 @@ impl<'a> Late<'a> {
         event.timestamp = known.timestamp;
         event.contact.id.clone_from(&known.contact.id);
         let says = matches!(event.kind, EventKind::Message | EventKind::MessageEcho);
-        if says && event.content.is_empty() {
+        let is_blank = says && event.content.is_empty();
+        if is_blank {
             event.content.text = Some(LOST.into());
         }
         let failed =
             |(key, answer): (&String, &Result<_, Fault>)| Some(format!("{key}: {}", answer.as_ref().err()?));
-        Ok(Whole { event, problem: self.calling.known().iter().find_map(failed) })
+        let problem = self.calling.known().iter().find_map(failed);
+        Ok(Whole { event, problem, is_refused: is_blank && self.calling.is_refused() })
     }
 
     /// The event as far as it was known, and a word that there was more.
     fn lost(&self, why: &str) -> Whole {
         let mut event = self.origin.known.clone();
+        let is_refused = event.content.is_empty() && self.calling.is_refused();
         let known = event.content.text.take().map(|text| format!("{text}\n"));
         event.content.text = Some(format!("{}{LOST}", known.unwrap_or_default()));
-        Whole { event, problem: Some(why.to_string()) }
+        Whole { event, problem: Some(why.to_string()), is_refused }
     }
 }

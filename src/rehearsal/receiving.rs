@@ -59,16 +59,19 @@ pub fn receive(
     kept.remember(&received.remember);
     let mut changes = received.remember;
     for routed in &received.events {
-        let mut event = match &routed.terms.deferred {
+        let (mut event, is_held) = match &routed.terms.deferred {
             Some(place) => {
                 let origin =
                     Origin { site: site(stage, shared), shared, request, place, known: &routed.event };
                 whole(stage, origin, provider, kept, (&mut reason, &mut changes))
             }
-            None => routed.event.clone(),
+            None => (routed.event.clone(), false),
         };
         stage.link(&mut event);
         events.push(event_json(&event));
+        if is_held {
+            continue;
+        }
         deliver(stage, routed, &event, kept, (&mut requests, &mut reason, &mut changes));
     }
     let calls = provider.requests().iter().skip(called).map(request_json).collect();
@@ -134,33 +137,37 @@ fn site<'s>(stage: &'s Stage<'_>, shared: bool) -> Site<'s> {
     }
 }
 
-/// An event as a whole: what is looked up when it is delivered is looked up here.
+/// An event as a whole: what is looked up when it is delivered is looked up here. Whether it is held back for now,
+/// to be tried again, is the second.
 fn whole<'s>(
     stage: &'s Stage<'_>,
     origin: Origin<'s>,
     provider: &Scripted,
     kept: &mut Kept,
     (reason, changes): (&mut Option<String>, &mut Vec<Remember>),
-) -> Event {
+) -> (Event, bool) {
     let memory = kept.memory(&origin.known.contact.id);
     let mut late = Late::new(origin, &stage.channel, memory, CallProgress::default(), stage.calls.clone());
-    let whole = loop {
+    let (whole, is_held) = loop {
         match late.step() {
             Making::Request(request) => late.answer(provider.answer(&request)),
-            Making::Whole(whole) => break *whole,
-            Making::Wait(key) => break late.without_calls(&format!("nobody makes the call {key}")),
+            Making::Whole(whole) => {
+                let is_held = whole.is_refused;
+                break (*whole, is_held);
+            }
+            Making::Wait(key) => break (late.without_calls(&format!("nobody makes the call {key}")), false),
             Making::Ended(outcome) => {
                 let why = outcome.fault().map_or_else(|| "a call wants to wait".into(), ToString::to_string);
-                break late.without_calls(&why);
+                break (late.without_calls(&why), true);
             }
         }
     };
     kept.remember(late.remembered());
     changes.extend_from_slice(late.remembered());
     if let Some(problem) = whole.problem {
-        reason.get_or_insert(problem);
+        reason.get_or_insert(if is_held { format!("held back, to be tried again: {problem}") } else { problem });
     }
-    whole.event
+    (whole.event, is_held)
 }
 
 /// The request that posts an event, if the platform is told of it.

@@ -39,13 +39,13 @@ pub(super) enum TurnedAway {
 #[derive(Clone)]
 struct Operators {
     desk: Arc<Desk>,
-    limits: ServerSettings,
+    limits: Arc<ServerSettings>,
     /// Room for the bodies of requests that are not answered yet, in bytes.
     bodies: Arc<Semaphore>,
     token: Option<Token>,
 }
 
-pub(super) fn router(gateway: &Gateway, limits: ServerSettings, token: Option<Token>) -> Router {
+pub(super) fn router(gateway: &Gateway, limits: Arc<ServerSettings>, token: Option<Token>) -> Router {
     let bodies = Arc::new(Semaphore::new(BODIES.saturating_mul(limits.max_body).min(Semaphore::MAX_PERMITS)));
     let operators = Operators { desk: Arc::new(gateway.desk()), limits, bodies, token };
     Router::new()
@@ -83,7 +83,7 @@ fn admit(headers: &HeaderMap, token: Option<&Token>) -> Result<(), TurnedAway> {
 
 /// What a request is about.
 async fn which<F: DeserializeOwned>(operators: &Operators, request: Request) -> Result<Which<F>, Response> {
-    let body = read_body(request.into_body(), operators.limits, &operators.bodies).await;
+    let body = read_body(request.into_body(), &operators.limits, &operators.bodies).await;
     let body = body.map_err(|refused| answers::refused(&refused))?;
     serde_json::from_slice(&body.bytes).map_err(|error| answers::not_understood(&error.to_string()))
 }

@@ -157,6 +157,14 @@ fn response(status: u16, content_type: &'static str, body: Body) -> Response {
     response
 }
 
+/// An answer as it goes out: 204 and 304 have no body, so no length of one is told.
+pub(super) fn without_needless_length(mut response: Response) -> Response {
+    if matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+    }
+    response
+}
+
 fn reply(reply: Reply) -> Response {
     let mut response = Response::new(Body::from(reply.body));
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -6,6 +6,7 @@
 
 mod admin;
 mod answers;
+mod forwarded;
 mod metrics;
 mod requests;
 mod routes;
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, TryFutureExt as _};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -29,9 +30,6 @@ use crate::gateway::Gateway;
 use crate::load::ServerSettings;
 use crate::platform::Token;
 
-/// How much of a request's head is taken, in bytes; beyond it the answer is 431. (What comes with one read is taken too, so
-/// that a head of less than twice as much may pass.)
-const HEAD: usize = 32 << 10;
 /// How many callers beyond the allowed connections are told so at the same time; still more are cut off at once.
 const TURNED_AWAY: usize = 64;
 /// How long one of them may take to hear it.
@@ -59,12 +57,13 @@ pub async fn serve(
 ) {
     let graceful = GracefulShutdown::new();
     let shutdown = shutdown.shared();
-    let router = routes::router(gateway.clone(), limits);
-    let public = take(listener, router, limits, limits.connections, &graceful, shutdown.clone());
+    let limits = Arc::new(limits);
+    let router = routes::router(gateway.clone(), limits.clone());
+    let public = take(listener, router, &limits, limits.connections, &graceful, shutdown.clone());
     let operators = async {
         if let Some(AdminDoor { listener, token }) = admin {
-            let router = admin::router(&gateway, limits, token);
-            take(listener, router, limits, OPERATORS, &graceful, shutdown.clone()).await;
+            let router = admin::router(&gateway, limits.clone(), token);
+            take(listener, router, &limits, OPERATORS, &graceful, shutdown.clone()).await;
         }
     };
     tokio::join!(public, operators);
@@ -80,7 +79,7 @@ pub async fn serve(
 async fn take(
     listener: TcpListener,
     router: Router,
-    limits: ServerSettings,
+    limits: &ServerSettings,
     connections: usize,
     graceful: &GracefulShutdown,
     mut shutdown: impl Future<Output = ()> + Unpin,
@@ -110,20 +109,20 @@ fn connection(
     stream: TcpStream,
     peer: SocketAddr,
     router: Router,
-    limits: ServerSettings,
+    limits: &ServerSettings,
     graceful: &GracefulShutdown,
     permit: OwnedSemaphorePermit,
 ) {
     let _ = stream.set_nodelay(true);
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(peer);
-        router.clone().oneshot(request.map(Body::new))
+        router.clone().oneshot(request.map(Body::new)).map_ok(answers::without_needless_length)
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_timeout)
         .max_headers(100)
-        .max_buf_size(HEAD)
+        .max_buf_size(limits.max_head)
         .serve_connection(TokioIo::new(stream), service);
     let connection = graceful.watch(connection);
     tokio::spawn(async move {

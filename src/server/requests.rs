@@ -10,6 +10,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use smol_str::SmolStr;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::forwarded::caller;
 use super::routes::App;
 use crate::load::ServerSettings;
 use crate::pipeline::Incoming;
@@ -36,7 +37,7 @@ pub(super) struct Held {
 /// Reads a body into the room that is left for bodies.
 pub(super) async fn read_body(
     body: Body,
-    limits: ServerSettings,
+    limits: &ServerSettings,
     room: &Arc<Semaphore>,
 ) -> Result<Held, Refused> {
     let max = limits.max_body;
@@ -78,7 +79,7 @@ pub(super) async fn incoming(
     request: Request,
 ) -> Result<(Incoming, Option<OwnedSemaphorePermit>), Refused> {
     let (parts, body) = request.into_parts();
-    let Held { bytes: body, room } = read_body(body, app.limits, &app.bodies).await?;
+    let Held { bytes: body, room } = read_body(body, &app.limits, &app.bodies).await?;
     let mut headers: Vec<(SmolStr, SmolStr)> = Vec::with_capacity(parts.headers.len());
     for name in parts.headers.keys() {
         let values =
@@ -86,6 +87,9 @@ pub(super) async fn incoming(
         let joined = values.collect::<Vec<_>>().join(", ");
         headers.push((SmolStr::new(name.as_str()), joined.into()));
     }
+    let peer = parts.extensions.get::<SocketAddr>().map(SocketAddr::ip);
+    let forwarded = parts.headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+    let ip = peer.map(|peer| caller(peer, forwarded, &app.limits.trusted_proxies));
     let path_and_query = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     let incoming = Incoming {
         method: SmolStr::new(parts.method.as_str()),
@@ -94,7 +98,7 @@ pub(super) async fn incoming(
         query: parts.uri.query().unwrap_or_default().to_string(),
         headers,
         body,
-        ip: parts.extensions.get::<SocketAddr>().map(|peer| peer.ip().to_string()).unwrap_or_default(),
+        ip: ip.map(|ip| ip.to_string()).unwrap_or_default(),
     };
     Ok((incoming, room))
 }

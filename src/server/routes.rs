@@ -21,15 +21,13 @@ use crate::media::Asked;
 #[derive(Clone)]
 pub(super) struct App {
     pub(super) gateway: Arc<Gateway>,
-    pub(super) limits: ServerSettings,
+    pub(super) limits: Arc<ServerSettings>,
     /// Room for the bodies of all requests that are not answered yet, in bytes.
     pub(super) bodies: Arc<Semaphore>,
 }
 
-/// The most that the bodies of all requests that are not answered yet may take together, in bytes.
-const BODIES: usize = 64 << 20;
-
-pub(super) fn router(gateway: Arc<Gateway>, limits: ServerSettings) -> Router {
+pub(super) fn router(gateway: Arc<Gateway>, limits: Arc<ServerSettings>) -> Router {
+    let bodies = limits.max_bodies.max(limits.max_body).min(Semaphore::MAX_PERMITS);
     Router::new()
         .route("/message", post(message))
         .route("/message/message", post(message))
@@ -51,7 +49,7 @@ pub(super) fn router(gateway: Arc<Gateway>, limits: ServerSettings) -> Router {
         .with_state(App {
             gateway,
             limits,
-            bodies: Arc::new(Semaphore::new(BODIES.max(limits.max_body).min(Semaphore::MAX_PERMITS))),
+            bodies: Arc::new(Semaphore::new(bodies)),
         })
 }
 
@@ -65,7 +63,7 @@ async fn channel_message(State(app): State<App>, Path(channel): Path<String>, re
 
 async fn accept(app: &App, channel: Option<&str>, request: Request) -> Response {
     let authorization = authorization(&request);
-    let body = match read_body(request.into_body(), app.limits, &app.bodies).await {
+    let body = match read_body(request.into_body(), &app.limits, &app.bodies).await {
         Ok(body) => body,
         Err(refused) => return answers::refused(&refused),
     };
@@ -78,7 +76,7 @@ async fn action(
     request: Request,
 ) -> Response {
     let authorization = authorization(&request);
-    match read_body(request.into_body(), app.limits, &app.bodies).await {
+    match read_body(request.into_body(), &app.limits, &app.bodies).await {
         Ok(body) => {
             let answer =
                 app.gateway.act(&channel, &action, authorization.as_deref(), body.bytes.clone()).await;

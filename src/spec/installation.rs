@@ -51,6 +51,12 @@ record! {
     "`server`" Server {
         /// The largest request body, in bytes; 1048576 (1 MiB) unless given.
         max_body: Option<Count>,
+        /// The most that the bodies of all requests that are not answered yet may take together, in bytes, at least
+        /// `max_body`; 67108864 (64 MiB) unless given.
+        max_bodies: Option<Count>,
+        /// The largest head of a request, in bytes, at least 8192; 32768 (32 KiB) unless given. What comes with one
+        /// read is taken too, so that a head of less than twice as much may pass.
+        max_head: Option<Count>,
         /// How long the head of a request may take; 15s unless given.
         head_timeout: Option<Duration>,
         /// How long the body of a request may take; 30s unless given.
@@ -59,6 +65,9 @@ record! {
         connections: Option<Count>,
         /// How long a shutdown waits for what is under way; 25s unless given.
         drain: Option<Duration>,
+        /// The addresses and networks of reverse proxies, such as `[10.0.0.0/8]`, whose `X-Forwarded-For` is believed:
+        /// the `ip` of a webhook is then the last address in it that is none of theirs. None unless given.
+        trusted_proxies: Option<Vec<Text>>,
     }
 
     /// The URLs under which the platform fetches files that want a provider's credentials.
