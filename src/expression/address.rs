@@ -34,6 +34,11 @@ pub(super) fn encode(before: &[u8], value: Bytes) -> Bytes {
     percent_encode(&value, set).to_string().into()
 }
 
+/// Whether what is put between these two is a segment of the path, all of it: without it the URL is another one.
+pub(super) fn is_segment(before: &[u8], behind: &str) -> bool {
+    before.ends_with(b"/") && !before.contains(&b'?') && (behind.is_empty() || behind.starts_with(['/', '?', '#']))
+}
+
 /// Whether it begins with a scheme and `://`.
 fn is_absolute(value: &[u8]) -> bool {
     let Some(at) = value.windows(3).position(|window| window == b"://") else { return false };
@@ -85,6 +90,27 @@ mod tests {
         let mut env = Env::new(&world);
         env.set(Scope::Message, Value::map([("text", Value::text(message))]));
         template.eval(&mut env).unwrap().to_text().into()
+    }
+
+    #[test]
+    fn a_segment_that_is_empty_is_no_url() {
+        let names = Names::of(&[Scope::Message]);
+        let world = World::fixed(0, 0);
+        for (template, is_url) in [
+            ("a/{{message.text}}", false),
+            ("a/{{message.text}}/b", false),
+            ("a/{{message.text}}?b=1", false),
+            ("{{message.text}}/a", true),
+            ("a/b{{message.text}}", true),
+            ("a/{{message.text}}b", true),
+            ("a?b=/{{message.text}}", true),
+            ("a/{{#if message.text}}b{{/if}}", true),
+        ] {
+            let mut problems = Vec::new();
+            let text = parse_template(template, &names, &mut problems);
+            let made = Template::Text(text).into_address().eval(&mut Env::new(&world));
+            assert_eq!(made.is_ok(), is_url, "{template}: {made:?}");
+        }
     }
 
     #[test]

@@ -73,11 +73,21 @@ impl Text {
     }
 
     fn render(&self, env: &mut Env<'_>, out: &mut Out) -> Result<(), Failure> {
-        for piece in &self.0 {
+        for (at, piece) in self.0.iter().enumerate() {
             match piece {
                 Piece::Raw(text) => out.put(text.as_bytes())?,
                 Piece::Put(expr) if out.address => {
                     let bytes = expr.eval(env)?.to_bytes();
+                    let behind = match self.0.get(at + 1) {
+                        None => Some(""),
+                        Some(Piece::Raw(text)) => Some(text.as_str()),
+                        Some(_) => None,
+                    };
+                    if bytes.is_empty() && behind.is_some_and(|behind| address::is_segment(&out.bytes, behind)) {
+                        // Without what stands around it, which may be a secret.
+                        let part = out.bytes.iter().filter(|byte| **byte == b'/').count() + 1;
+                        return Err(Failure(format!("part {part} of the URL, counted by `/`, is empty")));
+                    }
                     let encoded = expr.helper() == Some("url_encode");
                     let put = if encoded { bytes } else { address::encode(&out.bytes, bytes) };
                     out.put(&put)?;

@@ -31,7 +31,8 @@ words! {
     ContactIdKind {
         /// E.164 with a plus.
         Phone = "phone",
-        /// Anything of at most 50 characters.
+        /// Anything. The platform holds at most 50 letters, digits and `_ = + / @`; in place of another id it gets `c_` and 40
+        /// digits, which lead back to the id. In a mapping `contact.id` is always the provider's own.
         Custom = "custom",
     }
 

@@ -128,7 +128,9 @@ impl<'s> Definitions<'s> {
         };
         if is("array") {
             let items = schema.get("items").map_or_else(String::new, |items| self.kind("", items));
-            return if is("string") {
+            return if is("object") {
+                "[value](values.md), or a list of stages".into()
+            } else if is("string") {
                 format!("{items}, or a list of it")
             } else {
                 format!("list of {items}")
@@ -199,12 +201,14 @@ fn split_default(about: &str) -> (String, String) {
     const MARK: &str = " unless given";
     let whole = || (about.to_string(), String::new());
     let Some((before, behind)) = about.split_once(MARK) else { return whole() };
-    let Some(cut) = ["; ", ". ", ": "].iter().filter_map(|mark| before.rfind(mark)).max() else {
-        return whole();
-    };
+    let in_code = |at: usize| before.get(..at).is_some_and(|text| text.matches('`').count() % 2 == 1);
+    let cuts = ["; ", ". ", ": "].iter().flat_map(|mark| before.match_indices(mark));
+    let Some(cut) = cuts.map(|(at, _)| at).filter(|at| !in_code(*at)).max() else { return whole() };
     let (kept, default) = before.split_at(cut);
-    let text = [kept, "."].concat() + behind.trim_start_matches('.');
-    (text.trim().to_string(), default.trim_start_matches([';', '.', ':', ' ']).to_string())
+    let default = default.trim_start_matches([';', '.', ':', ' ']).to_string();
+    // What follows behind a comma says of another case what holds there.
+    let (more, behind) = behind.split_once(". ").unwrap_or((behind.trim_end_matches('.'), ""));
+    (format!("{kept}. {behind}").trim().to_string(), default + more)
 }
 
 #[cfg(test)]
@@ -229,6 +233,8 @@ mod tests {
         for (about, kept, default) in [
             ("How it is read; by its type unless given.", "How it is read.", "by its type"),
             ("The longest wait; doubles. 1s unless given.", "The longest wait; doubles.", "1s"),
+            ("The status; 200 unless given, 400 for `ack.error`.", "The status.", "200, 400 for `ack.error`"),
+            ("Its address; the item with `address: true` unless given.", "Its address.", "the item with `address: true`"),
             ("The text.", "The text.", ""),
         ] {
             assert_eq!(split_default(about), (kept.to_string(), default.to_string()));

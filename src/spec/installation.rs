@@ -66,7 +66,7 @@ record! {
         /// How long a shutdown waits for what is under way; 25s unless given.
         drain: Option<Duration>,
         /// The addresses and networks of reverse proxies, such as `[10.0.0.0/8]`, whose `X-Forwarded-For` is believed:
-        /// the `ip` of a webhook is then the last address in it that is none of theirs. None unless given.
+        /// the `ip` of a webhook is then the last address in it that is none of theirs; nobody is believed unless given.
         trusted_proxies: Option<Vec<Text>>,
     }
 

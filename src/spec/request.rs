@@ -16,7 +16,7 @@ record! {
         method: Option<Raw>,
         /// The URL, relative to `http.base`; a list is tried in turn. In a text with values in it each value is
         /// percent-encoded for its place: behind a `?` as the value of a parameter, before it as a part of the path
-        /// (where `/`, `:`, `@` and their like stay). What stays as it is: a value that is the whole text, an absolute
+        /// (where `/`, `:`, `@` and their like stay), and a whole part of the path may not be empty. What stays as it is: a value that is the whole text, an absolute
         /// URL at the beginning, and what `url_encode` made.
         url: Raw,
         /// Query parameters, over those of `http`; a list repeats the name, null takes it away. `{$only: {...}}`
