@@ -61,6 +61,7 @@ pub(super) fn run(args: &Args) -> Result<Verdict, Trouble> {
     let mut library = Library::read(&paths)?;
     let mut suites = Vec::new();
     let mut untested = Vec::new();
+    let mut unread = 0;
     for mapping in library.mappings.clone() {
         let tests = test_file_of(&mapping.path);
         if !tests.exists() {
@@ -68,6 +69,7 @@ pub(super) fn run(args: &Args) -> Result<Verdict, Trouble> {
             continue;
         }
         let read = read_tests(&tests, &mapping, &mut library);
+        unread += usize::from(read.is_none());
         if let (Some(name), Some(read)) = (&mapping.name, read) {
             let results = run_tests(&mapping, &read)
                 .into_iter()
@@ -88,11 +90,15 @@ pub(super) fn run(args: &Args) -> Result<Verdict, Trouble> {
     }
     if library.problems.has_errors() {
         library.problems.sort();
-        print(&text(&library.problems, &library.sources, true));
+        let told = text(&library.problems, &library.sources, true);
+        match args.format {
+            Format::Text => print(&told),
+            Format::Json => anstream::eprint!("{told}"),
+        }
     }
     match args.format {
         Format::Text => {
-            report(&suites, args.verbose);
+            report(&suites, unread, args.verbose);
             if args.coverage {
                 report_coverage(&suites);
             }
@@ -114,7 +120,7 @@ pub(super) fn run(args: &Args) -> Result<Verdict, Trouble> {
     Ok(Verdict::of(passed && enough && !library.problems.has_errors()))
 }
 
-fn report(suites: &[Suite], verbose: bool) {
+fn report(suites: &[Suite], unread: usize, verbose: bool) {
     let (mut passed, mut failed) = (0, 0);
     for suite in suites {
         let good = suite.results.iter().filter(|(_, result)| result.passed()).count();
@@ -139,7 +145,12 @@ fn report(suites: &[Suite], verbose: bool) {
             }
         }
     }
-    print(&format!("\n{passed} passed, {failed} failed"));
+    let unread = match unread {
+        0 => String::new(),
+        1 => ", 1 test file could not be read".into(),
+        many => format!(", {many} test files could not be read"),
+    };
+    print(&format!("\n{passed} passed, {failed} failed{unread}"));
 }
 
 /// How much of each mapping was reached, and each place that was not.

@@ -198,7 +198,7 @@ impl Compiler<'_> {
 
     pub(super) fn repeat(&mut self, repeat: &spec::Repeat, in_response: &Names) -> Repeat {
         let names = in_response.without_calls(super::send::NO_CALLS);
-        if repeat.max.0 == 0 {
+        if repeat.max.0 == 0 && !repeat.shape.is_unread("max") {
             let span = repeat.shape.value("max", repeat.span);
             self.out.push(Diagnostic::new(Code::InvalidValue, span, "`max` is at least 1"));
         }

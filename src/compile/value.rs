@@ -157,7 +157,10 @@ impl Compiler<'_> {
             );
             let list: Vec<_> = OPERATORS.iter().map(|known| format!("`{}`", known.name)).collect();
             let problem = problem.label("unknown operator");
-            self.out.push(problem.help(format!("the operators are {}", list.join(", "))));
+            let problem = problem.help(format!("the operators are {}", list.join(", ")));
+            self.out.push(
+                problem.help(format!("a member that is called `{key}` is written `\"{{{{'{key}'}}}}\"`")),
+            );
             return Template::Literal(Value::Null);
         };
         if meant.is_some() {

@@ -36,7 +36,9 @@ pub(super) fn encode(before: &[u8], value: Bytes) -> Bytes {
 
 /// Whether what is put between these two is a segment of the path, all of it: without it the URL is another one.
 pub(super) fn is_segment(before: &[u8], behind: &str) -> bool {
-    before.ends_with(b"/") && !before.contains(&b'?') && (behind.is_empty() || behind.starts_with(['/', '?', '#']))
+    before.ends_with(b"/")
+        && !before.contains(&b'?')
+        && (behind.is_empty() || behind.starts_with(['/', '?', '#']))
 }
 
 /// Whether it begins with a scheme and `://`.

@@ -83,7 +83,9 @@ impl Text {
                         Some(Piece::Raw(text)) => Some(text.as_str()),
                         Some(_) => None,
                     };
-                    if bytes.is_empty() && behind.is_some_and(|behind| address::is_segment(&out.bytes, behind)) {
+                    if bytes.is_empty()
+                        && behind.is_some_and(|behind| address::is_segment(&out.bytes, behind))
+                    {
                         // Without what stands around it, which may be a secret.
                         let part = out.bytes.iter().filter(|byte| **byte == b'/').count() + 1;
                         return Err(Failure(format!("part {part} of the URL, counted by `/`, is empty")));

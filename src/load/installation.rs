@@ -15,7 +15,8 @@ use crate::diagnostic::{Code, Diagnostic, Diagnostics, Span, suggest};
 use crate::expression::{Map, Value};
 use crate::message::Status;
 use crate::plan::{
-    BadConfig, Channel, ChannelFacts, ConfigField, ConfigType, Limits, Network, Plan, Rate, Retry, SHORTEST_TTL,
+    BadConfig, Channel, ChannelFacts, ConfigField, ConfigType, Limits, Network, Plan, Rate, Retry,
+    SHORTEST_TTL,
 };
 use crate::platform::{PlatformChannel, Token};
 use crate::spec::{self, FromNode, Raw};
@@ -301,7 +302,10 @@ impl Reader<'_> {
                     .and_then(|network| network.allow_private)
                     .is_some_and(|flag| flag.0),
             },
-            server: spec.server.as_ref().map_or_else(ServerSettings::default, |server| self.server(server, start)),
+            server: spec
+                .server
+                .as_ref()
+                .map_or_else(ServerSettings::default, |server| self.server(server, start)),
             media: self.media(spec.media.as_ref()),
             keep,
             keep_dead: spec.keep_dead.map_or(KEEP_DEAD.max(keep), |duration| duration.0),

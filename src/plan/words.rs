@@ -174,7 +174,7 @@ words! {
         OneRequest = "one_request",
         /// All with the first text.
         FirstPart = "first_part",
-        /// As lines of text.
+        /// As lines of text: the caption, then the file's name (or `Image`, `Video`, `Audio`, `File`) and its URL.
         AsText = "as_text",
         /// Not at all.
         Drop = "drop",
@@ -204,7 +204,7 @@ words! {
     Mode {
         /// As the provider's own kind.
         Native = "native",
-        /// As text.
+        /// As text: a place as its name, its address and a link to a map, each in a line; quick replies as numbered lines.
         AsText = "as_text",
     }
 

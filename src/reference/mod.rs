@@ -44,7 +44,9 @@ pub fn pages() -> Vec<Page> {
                 FileKind::Test,
                 "# Tests of a mapping",
                 "Every key of `mappings/NAME.test.yaml`, which `patchcord test` runs. Values are literals here. The \
-                 clock stands at 2026-01-02T03:04:05Z and randomness repeats, so a result is the same everywhere.",
+                 clock stands at 2026-01-02T03:04:05Z and randomness repeats, so a result is the same everywhere. `--coverage` counts the places that a test reached: \
+                 webhooks, rules, steps of messages and calls, classes of responses, and the branches of `$if` and \
+                 `$switch`; `--min` fails below a share of them.",
             ),
         ),
         page(

@@ -234,7 +234,11 @@ mod tests {
             ("How it is read; by its type unless given.", "How it is read.", "by its type"),
             ("The longest wait; doubles. 1s unless given.", "The longest wait; doubles.", "1s"),
             ("The status; 200 unless given, 400 for `ack.error`.", "The status.", "200, 400 for `ack.error`"),
-            ("Its address; the item with `address: true` unless given.", "Its address.", "the item with `address: true`"),
+            (
+                "Its address; the item with `address: true` unless given.",
+                "Its address.",
+                "the item with `address: true`",
+            ),
             ("The text.", "The text.", ""),
         ] {
             assert_eq!(split_default(about), (kept.to_string(), default.to_string()));

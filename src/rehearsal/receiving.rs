@@ -165,7 +165,11 @@ fn whole<'s>(
     kept.remember(late.remembered());
     changes.extend_from_slice(late.remembered());
     if let Some(problem) = whole.problem {
-        reason.get_or_insert(if is_held { format!("held back, to be tried again: {problem}") } else { problem });
+        reason.get_or_insert(if is_held {
+            format!("held back, to be tried again: {problem}")
+        } else {
+            problem
+        });
     }
     (whole.event, is_held)
 }

@@ -46,11 +46,7 @@ pub(super) fn router(gateway: Arc<Gateway>, limits: Arc<ServerSettings>) -> Rout
         .route("/metrics", get(metrics::metrics))
         .fallback(nothing)
         .method_not_allowed_fallback(wrong_method)
-        .with_state(App {
-            gateway,
-            limits,
-            bodies: Arc::new(Semaphore::new(bodies)),
-        })
+        .with_state(App { gateway, limits, bodies: Arc::new(Semaphore::new(bodies)) })
 }
 
 async fn message(State(app): State<App>, request: Request) -> Response {

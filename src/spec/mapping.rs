@@ -263,7 +263,8 @@ record! {
         status: Option<Raw>,
         /// `{code, message}` of a failed message.
         error: Option<Raw>,
-        /// For `opt_out`, `contact` and `event`: the text of a message that tells the agent.
+        /// For `opt_out`, `contact` and `event`: the text of a message that tells the agent. The platform and tests see
+        /// an event of type `message` with it.
         as_text: Option<Raw>,
         /// The poll that is run at once, as soon as the webhook is safe: for providers that only say that there is news.
         poll: Option<Text>,

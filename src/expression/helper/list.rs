@@ -1,5 +1,7 @@
 //! Lists and maps.
 
+use smol_str::SmolStr;
+
 use super::{ANY_NAME, Helper, MANY, Prepared, prepare_query, prepare_regex, same};
 use crate::expression::value::Value;
 
@@ -109,6 +111,20 @@ pub(super) const HELPERS: &[Helper] = &[
             let mut members: Vec<_> = a.get(0).as_map()?.iter().collect();
             members.sort_by_key(|(left, _)| *left);
             Some(Value::list(members.into_iter().map(|(_, value)| value.clone()).collect()))
+        },
+    ),
+    Helper::total(
+        "entries map",
+        (1, 1),
+        "A map's members as a list of maps with `name` and `value`, in their order.",
+        "{{where_prefix (entries (parse_pairs 'b=1,a1=2,a2=3' ',' '=')) 'name' 'a'}}",
+        r#"[{"name":"a1","value":"2"},{"name":"a2","value":"3"}]"#,
+        |a| {
+            let members = a.get(0).as_map()?.iter();
+            let entry = |(name, value): (&SmolStr, &Value)| {
+                Value::map([("name", Value::Text(name.clone())), ("value", value.clone())])
+            };
+            Some(Value::list(members.map(entry).collect()))
         },
     ),
     Helper::total(

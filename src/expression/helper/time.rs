@@ -46,7 +46,7 @@ pub(super) const HELPERS: &[Helper] = &[
         (2, MANY),
         "The moment that a text names, by the first strftime format that fits, or by \
          `rfc3339`; without an offset in the time zone `tz` (UTC unless given). A text that \
-         fits none gives `default`, or is an error without one.",
+         fits none gives `default`, or is an error without one. `%.f` reads a fraction with its dot, if there is one.",
         "{{parse_time '2026-01-02 03:04:05' '%Y-%m-%d %H:%M:%S'}}",
         "1767323045000",
         parse,
