@@ -87,7 +87,7 @@ impl Text {
                         && behind.is_some_and(|behind| address::is_segment(&out.bytes, behind))
                     {
                         // Without what stands around it, which may be a secret.
-                        let part = out.bytes.iter().filter(|byte| **byte == b'/').count() + 1;
+                        let part = out.bytes.split(|byte| *byte == b'/').count();
                         return Err(Failure(format!("part {part} of the URL, counted by `/`, is empty")));
                     }
                     let encoded = expr.helper() == Some("url_encode");
