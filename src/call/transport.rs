@@ -50,6 +50,11 @@ pub enum TransportError {
 }
 
 impl TransportError {
+    /// Whether the other side may have taken the request all the same.
+    pub fn is_doubtful(&self) -> bool {
+        matches!(self, Self::Timeout | Self::Broken(_) | Self::TooLarge)
+    }
+
     /// A word for it.
     pub fn code(&self) -> &'static str {
         match self {

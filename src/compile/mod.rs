@@ -271,6 +271,7 @@ pub fn retry(spec: Option<&spec::Retry>, base: Retry) -> Retry {
         first: spec.first.map_or(base.first, |duration| duration.0),
         max: spec.max.map_or(base.max, |duration| duration.0),
         give_up_after: spec.give_up_after.map_or(base.give_up_after, |duration| duration.0),
+        in_doubt: spec.in_doubt.unwrap_or(base.in_doubt),
         breaker: breaker(spec.breaker.as_ref(), base.breaker),
     }
 }

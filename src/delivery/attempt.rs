@@ -13,7 +13,11 @@ use tokio::time::Instant;
 use super::carrier::{Carrier, Outcome, Report};
 use super::pacer::Ticket;
 use crate::message::Fault;
-use crate::store::{Delivery, Settlement, Store, StoreError};
+use crate::store::{Delivery, DeliveryId, Settlement, Store, StoreError};
+
+/// How long to wait after the store could not write; doubles up to the longest.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// An attempt that is over.
 pub(super) struct Answered {
@@ -39,11 +43,12 @@ pub(super) async fn attempt(
     let began = Instant::now();
     let made = AssertUnwindSafe(tokio::time::timeout(time_limit, carrier.attempt(&delivery))).catch_unwind();
     let repeat = |message: &str| {
-        Report::from(Outcome::Retry {
+        let outcome = Outcome::Retry {
             after: None,
             fault: Fault { code: String::new(), message: message.to_owned() },
             progress: None,
-        })
+        };
+        Report { in_doubt: true, ..Report::from(outcome) }
     };
     let report = match made.await {
         Ok(Ok(report)) => report,
@@ -56,9 +61,28 @@ pub(super) async fn attempt(
     Answered { delivery, ticket, report, began, at: Instant::now() }
 }
 
+/// Notes that an attempt begins, until the note is written, and then makes it. A store that is closed before ends it
+/// without an attempt.
+pub(super) async fn noted(
+    store: Arc<dyn Store>,
+    id: DeliveryId,
+    attempt: impl Future<Output = Answered>,
+) -> Option<Answered> {
+    let mut wait = FIRST_WAIT;
+    loop {
+        match store.begin(id).await {
+            Ok(()) => return Some(attempt.await),
+            Err(StoreError::Closed) => return None,
+            Err(error) => tracing::error!(id, %error, "an attempt is not begun yet"),
+        }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(LONGEST_WAIT);
+    }
+}
+
 /// Writes a settlement until it is written; `false` when the store was closed before.
 pub(super) async fn settle(store: Arc<dyn Store>, settlement: Settlement) -> bool {
-    let mut wait = Duration::from_millis(100);
+    let mut wait = FIRST_WAIT;
     loop {
         match store.settle(settlement.clone()).await {
             Ok(_) => return true,
@@ -69,6 +93,6 @@ pub(super) async fn settle(store: Arc<dyn Store>, settlement: Settlement) -> boo
             }
         }
         tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(Duration::from_secs(5));
+        wait = (wait * 2).min(LONGEST_WAIT);
     }
 }

@@ -69,6 +69,8 @@ pub struct Report {
     pub remember: Vec<Remember>,
     /// The host that a request was made to, if one was made to one host.
     pub contacted: Option<Contacted>,
+    /// Whether the other side may have taken what was sent, though no answer came.
+    pub in_doubt: bool,
 }
 
 /// A host that a request was made to.
@@ -82,7 +84,7 @@ pub struct Contacted {
 
 impl From<Outcome> for Report {
     fn from(outcome: Outcome) -> Self {
-        Self { outcome, remember: Vec::new(), contacted: None }
+        Self { outcome, remember: Vec::new(), contacted: None, in_doubt: false }
     }
 }
 

@@ -88,6 +88,17 @@ pub fn judge(
     }
 }
 
+/// What follows for a delivery that the other side may have taken, and that must not arrive twice.
+pub fn hold(fault: &Fault, delivery: &Delivery) -> Judgement {
+    Judgement {
+        ending: Ending::Held { reason: format!("the other side may have taken it: {fault}") },
+        attempts: delivery.attempts.saturating_add(1),
+        again_after: None,
+        rest: None,
+        opted_out: false,
+    }
+}
+
 /// What follows from an attempt that failed because the host fails everybody: no attempt is counted, and nothing is
 /// given up but what has had its attempts and is too old.
 pub fn postpone(

@@ -17,13 +17,14 @@ use tokio::time::{Instant, sleep_until};
 use super::attempt::{self, Answered};
 use super::carrier::{Carrier, Outcome, Report};
 use super::host::{Hosts, Peer};
-use super::judge::{Judgement, judge, postpone};
+use super::judge::{Judgement, hold, judge, postpone};
 use super::pacer::Pacer;
 use super::queue::{Queue, Wanted};
 use super::settings::LaneSettings;
 use super::spacing::Spacing;
 use super::stats::Gauge;
-use crate::message::{Contact, Content, Event, EventKind, IdOwner};
+use crate::memory::Remember;
+use crate::message::{Contact, Content, Event, EventKind, Fault, IdOwner};
 use crate::store::{
     Delivery, Ending, Fed, FeedReader, Lane, NewDelivery, Settlement, Store, StoreError, event_delivery,
 };
@@ -55,7 +56,17 @@ type Page = (Wanted, Result<Vec<Arc<Delivery>>, StoreError>);
 
 enum Step {
     Answered(Box<Answered>),
-    Settled { contact: SmolStr, id: i64, again_at: Option<Instant> },
+    Settled {
+        contact: SmolStr,
+        id: i64,
+        again_at: Option<Instant>,
+    },
+    /// The store was closed before the attempt was begun.
+    Closed,
+}
+
+fn answered_step(answered: Answered) -> Step {
+    Step::Answered(Box::new(answered))
 }
 
 struct Running {
@@ -226,6 +237,10 @@ impl Running {
                 return alarm;
             }
             let Some(delivery) = self.queue.next() else { return alarm };
+            if delivery.in_doubt && self.settings.hold_doubtful {
+                self.hold(&delivery, "the gateway ended while it was sent");
+                continue;
+            }
             if let Some(due) = self.due(&delivery, now) {
                 self.queue.wait(&delivery.contact, delivery.id, due);
                 alarm = Some(alarm.map_or(due, |alarm| alarm.min(due)));
@@ -243,9 +258,14 @@ impl Running {
             }
             let ticket = self.pacer.start(now);
             self.attempts += 1;
-            let carrier = Arc::clone(&self.start.carrier);
+            let (carrier, id) = (Arc::clone(&self.start.carrier), delivery.id);
             let attempt = attempt::attempt(carrier, delivery, ticket, self.settings.time_limit);
-            self.steps.spawn(attempt.map(|answered| Step::Answered(Box::new(answered))));
+            if self.settings.hold_doubtful {
+                let noted = attempt::noted(Arc::clone(&self.start.store), id, attempt);
+                self.steps.spawn(noted.map(|answered| answered.map_or(Step::Closed, answered_step)));
+            } else {
+                self.steps.spawn(attempt.map(answered_step));
+            }
         }
     }
 
@@ -265,6 +285,8 @@ impl Running {
             Ok(Step::Answered(answered)) => self.answered(*answered),
             Ok(Step::Settled { contact, id, again_at: Some(due) }) => self.queue.wait(&contact, id, due),
             Ok(Step::Settled { contact, .. }) => self.queue.done(&contact),
+            // Nothing more can be done in a store that is closed: the gateway is ending.
+            Ok(Step::Closed) => self.attempts -= 1,
             // Neither step panics and nobody aborts one; the contact would stay as it is until a restart.
             Err(error) => tracing::error!(lane = %self.start.lane, %error, "a step was lost"),
         }
@@ -273,7 +295,7 @@ impl Running {
     fn answered(&mut self, answered: Answered) {
         self.attempts -= 1;
         self.pacer.finish(answered.ticket, answered.at);
-        let Report { outcome, remember, contacted } = answered.report;
+        let Report { outcome, remember, contacted, in_doubt } = answered.report;
         self.streak = match outcome {
             // What was under way when the lane began to rest says nothing new.
             Outcome::Throttled { .. } => {
@@ -287,6 +309,9 @@ impl Running {
         let pause = self.peer.hear(contacted, &delivery.contact, times, &self.settings.breaker);
         let policy = &self.settings.retry;
         let it = match (outcome, pause) {
+            (Outcome::Retry { fault, .. }, _) if in_doubt && self.settings.hold_doubtful => {
+                hold(&fault, &delivery)
+            }
             (Outcome::Retry { after, fault, progress }, Some(pause)) => {
                 postpone(&fault, progress, &delivery, now, pause.max(after.unwrap_or_default()), policy)
             }
@@ -295,10 +320,35 @@ impl Running {
         if let Some(rest) = it.rest {
             self.rest_until = self.rest_until.max(Some(answered.at + rest));
         }
+        self.settle(delivery, it, remember, now, (answered.began, answered.at));
+    }
+
+    /// Holds what an earlier process may have sent.
+    fn hold(&mut self, delivery: &Arc<Delivery>, why: &str) {
+        let fault = Fault { code: String::new(), message: why.into() };
+        let now = Instant::now();
+        self.settle(
+            Arc::clone(delivery),
+            hold(&fault, delivery),
+            Vec::new(),
+            self.start.world.now(),
+            (now, now),
+        );
+    }
+
+    /// Writes down what follows from an attempt.
+    fn settle(
+        &mut self,
+        delivery: Arc<Delivery>,
+        it: Judgement,
+        remember: Vec<Remember>,
+        now: Millis,
+        (began, ended): (Instant, Instant),
+    ) {
         self.count(&it);
         tell(&delivery, &it.ending);
-        let again_at = it.again_after.map(|wait| answered.at + wait);
-        let took = answered.at.saturating_duration_since(answered.began);
+        let again_at = it.again_after.map(|wait| ended + wait);
+        let took = ended.saturating_duration_since(began);
         let settlement = Settlement {
             at: now,
             begun_at: now.saturating_sub(Millis::try_from(took.as_millis()).unwrap_or(Millis::MAX)),
@@ -351,6 +401,7 @@ impl Running {
             Ending::Sent { .. } => stats.sent += 1,
             Ending::Failed { .. } => stats.failed += 1,
             Ending::Dead { .. } => stats.dead += 1,
+            Ending::Held { .. } => stats.held += 1,
             Ending::Retry { .. } => {
                 let is_retry = it.rest.is_none() && it.again_after.is_some_and(|wait| !wait.is_zero());
                 stats.retried += u64::from(is_retry);
@@ -389,6 +440,7 @@ fn tell(delivery: &Delivery, ending: &Ending) {
     match ending {
         Ending::Failed { fault } => tracing::warn!(%lane, id, %mid, reason = %fault, "refused for good"),
         Ending::Dead { reason } => tracing::warn!(%lane, id, %mid, reason, "given up: a dead letter"),
+        Ending::Held { reason } => tracing::warn!(%lane, id, %mid, reason, "in doubt: held for an operator"),
         Ending::Sent { .. } | Ending::Retry { .. } => {}
     }
 }

@@ -19,6 +19,8 @@ pub struct LaneSettings {
     pub in_flight: usize,
     /// When attempts are repeated.
     pub retry: RetryPolicy,
+    /// What the other side may have taken is held for an operator instead of being tried again.
+    pub hold_doubtful: bool,
     /// When the lane pauses because the host that it sends to fails again and again.
     pub breaker: BreakerPolicy,
     /// Which changes of outbound messages the platform is told.
@@ -36,6 +38,7 @@ impl Default for LaneSettings {
             per_contact: Rate::UNLIMITED,
             in_flight: 32,
             retry: RetryPolicy::default(),
+            hold_doubtful: false,
             breaker: BreakerPolicy::default(),
             post: StatusSet::default(),
             time_limit: Duration::from_mins(2),

@@ -24,6 +24,8 @@ pub struct LaneStats {
     pub failed: u64,
     /// Deliveries that were given up.
     pub dead: u64,
+    /// Deliveries that are held, since the other side may have taken them.
+    pub held: u64,
     /// Attempts that are to be repeated.
     pub retried: u64,
     /// Answers that asked for fewer requests.
@@ -50,6 +52,7 @@ impl Gauge {
             sent: 0,
             failed: 0,
             dead: 0,
+            held: 0,
             retried: 0,
             throttled: 0,
             paused_until: None,

@@ -135,9 +135,10 @@ impl Desk {
             }
             Which::All(filter) => filter,
         };
-        let lost = |state: &State| matches!(state, State::Failed | State::Dead);
+        let lost = |state: &State| State::LOST.contains(state);
         let mut states: Vec<_> = filter.states.iter().copied().filter(lost).collect();
         if filter.states.is_empty() {
+            // What is held may have arrived: it must be asked for by name.
             states = vec![State::Failed, State::Dead];
         }
         if states.is_empty() {
@@ -260,7 +261,7 @@ pub async fn examine(
     let damaged = findings.iter().any(|finding| finding.kind == FindingKind::Damaged);
     let mut after = 0;
     loop {
-        let states = vec![State::Queued, State::Failed, State::Dead];
+        let states = vec![State::Queued, State::Failed, State::Dead, State::Held];
         let page = Filter { states, after: Some(after), limit: PAGE, ..Filter::default() };
         let page = match records.list(page).await {
             Ok(page) => page,

@@ -260,6 +260,7 @@ fn lane_settings(channels: &Channels, lane: &Lane) -> Option<LaneSettings> {
                 attempts: channel.retry.attempts,
                 give_up_after: channel.retry.give_up_after,
             },
+            hold_doubtful: channel.retry.in_doubt == plan::InDoubt::Hold,
             breaker: BreakerPolicy {
                 failures: channel.retry.breaker.failures,
                 pause: channel.retry.breaker.pause,

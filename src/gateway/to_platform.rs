@@ -104,7 +104,8 @@ impl Carrier for ToPlatform {
         Box::pin(async {
             let (mut remember, mut contacted) = (Vec::new(), None);
             let outcome = self.post(delivery, &mut remember, &mut contacted).await;
-            Report { outcome, remember, contacted }
+            // The platform knows an event that it has by its id.
+            Report { outcome, remember, contacted, in_doubt: false }
         })
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::Channels;
-use crate::call::{self, CallCache, Transport};
+use crate::call::{self, CallCache, Transport, TransportError};
 use crate::delivery::{Carrier, Contacted, Outcome, Report};
 use crate::load::ChannelSettings;
 use crate::memory::{Memory, Remember};
@@ -27,6 +27,14 @@ pub(super) struct ToProvider {
     world: World,
 }
 
+/// What there is to say of an attempt beside its outcome: see [`Report`].
+#[derive(Default)]
+struct Beside {
+    remember: Vec<Remember>,
+    contacted: Option<Contacted>,
+    in_doubt: bool,
+}
+
 impl ToProvider {
     pub(super) fn new(
         channels: Arc<Channels>,
@@ -38,12 +46,7 @@ impl ToProvider {
         Self { channels, store, transport, calls, world }
     }
 
-    async fn send(
-        &self,
-        delivery: &Delivery,
-        remember: &mut Vec<Remember>,
-        contacted: &mut Option<Contacted>,
-    ) -> Outcome {
+    async fn send(&self, delivery: &Delivery, beside: &mut Beside) -> Outcome {
         let Some(channel) = self.channels.get(&delivery.lane.channel) else {
             let fault = Fault { code: "channel".into(), message: "the channel is not configured".into() };
             return Outcome::Retry { after: None, fault, progress: None };
@@ -80,7 +83,9 @@ impl ToProvider {
             match sending.step() {
                 Next::Request(request) => {
                     let answer = call::send(&*self.transport, &request).await;
-                    *contacted = super::contacted(&request, &answer);
+                    beside.contacted = super::contacted(&request, &answer);
+                    let is_doubtful = answer.as_ref().is_err_and(TransportError::is_doubtful);
+                    beside.in_doubt = is_doubtful && !sending.is_asking();
                     sending.answer(answer);
                     break;
                 }
@@ -88,7 +93,7 @@ impl ToProvider {
                 Next::Done(_) => break,
             }
         }
-        *remember = sending.remembered().to_vec();
+        beside.remember = sending.remembered().to_vec();
         // Steps that do not apply are passed over here; the next request, if there is one, waits for its turn.
         match sending.step() {
             Next::Request(_) | Next::Wait(_) => {
@@ -103,9 +108,10 @@ impl ToProvider {
 impl Carrier for ToProvider {
     fn attempt<'a>(&'a self, delivery: &'a Arc<Delivery>) -> BoxFuture<'a, Report> {
         Box::pin(async {
-            let (mut remember, mut contacted) = (Vec::new(), None);
-            let outcome = self.send(delivery, &mut remember, &mut contacted).await;
-            Report { outcome, remember, contacted }
+            let mut beside = Beside::default();
+            let outcome = self.send(delivery, &mut beside).await;
+            let Beside { remember, contacted, in_doubt } = beside;
+            Report { outcome, remember, contacted, in_doubt }
         })
     }
 }

@@ -339,6 +339,11 @@ impl<'p, 'w> Sending<'p, 'w> {
         })
     }
 
+    /// Whether the request that [`Sending::step`] handed out is one of a call, and not of the message itself.
+    pub fn is_asking(&self) -> bool {
+        self.calling.is_asking()
+    }
+
     /// Tells what came of the request that [`Sending::step`] handed out.
     pub fn answer(&mut self, answer: Result<Response, TransportError>) {
         if self.calling.is_asking() {

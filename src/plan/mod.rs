@@ -200,6 +200,8 @@ pub struct Retry {
     pub max: Duration,
     /// When the message is given up.
     pub give_up_after: Duration,
+    /// What becomes of a message that the provider may have taken.
+    pub in_doubt: InDoubt,
     /// What happens when the provider's host fails with everybody.
     pub breaker: Breaker,
 }
@@ -228,6 +230,7 @@ impl Default for Retry {
             first: Duration::from_secs(1),
             max: Duration::from_mins(5),
             give_up_after: Duration::from_hours(24),
+            in_doubt: InDoubt::Retry,
             breaker: Breaker::default(),
         }
     }

@@ -226,6 +226,14 @@ words! {
         Ms = "ms",
     }
 
+    /// What becomes of a message that the provider may have taken.
+    InDoubt {
+        /// It is sent again, and may arrive twice.
+        Retry = "retry",
+        /// It is held back until an operator decides: `patchcord messages retry` sends it again, `drop` removes it.
+        Hold = "hold",
+    }
+
     /// What a response means.
     Meaning {
         /// Slow down: the whole lane waits.

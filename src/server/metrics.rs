@@ -34,6 +34,12 @@ const FAMILIES: &[Family] = &[
     ("patchcord_lane_sent_total", "counter", "Attempts that succeeded.", |lane| lane.sent),
     ("patchcord_lane_failed_total", "counter", "Deliveries that were refused for good.", |lane| lane.failed),
     ("patchcord_lane_dead_total", "counter", "Deliveries that were given up.", |lane| lane.dead),
+    (
+        "patchcord_lane_held_total",
+        "counter",
+        "Deliveries that are held for an operator, since the other side may have taken them.",
+        |lane| lane.held,
+    ),
     ("patchcord_lane_retried_total", "counter", "Attempts that are to be repeated.", |lane| lane.retried),
     ("patchcord_lane_throttled_total", "counter", "Answers that asked for fewer requests.", |lane| {
         lane.throttled

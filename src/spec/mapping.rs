@@ -5,7 +5,7 @@ use super::life::{Errands, Lifecycle, Poll};
 use super::read::{Count, Decoding, Docs, Duration, Flag, Map, Rate, Raw, Size, choice, record};
 use super::request::{AuthChoice, Request, Sign};
 use crate::plan::{
-    Algorithm, AttachmentMode, Carrier, Cipher, ConfigType, ContactIdKind, Decode, Emit, Encoding,
+    Algorithm, AttachmentMode, Carrier, Cipher, ConfigType, ContactIdKind, Decode, Emit, Encoding, InDoubt,
     JwtAlgorithm, Meaning, MediaKind, Mode, Order, Overflow, ResetUnit, Unit,
 };
 use crate::yaml::Text;
@@ -590,6 +590,9 @@ record! {
         max: Option<Duration>,
         /// When the message is given up; 24h unless given.
         give_up_after: Option<Duration>,
+        /// What becomes of a message that the provider may have taken, which nobody knows, since no answer came or the
+        /// gateway ended before it was written down; `retry` unless given.
+        in_doubt: Option<InDoubt>,
         /// What happens when the provider's host fails with everybody.
         breaker: Option<Breaker>,
     }
@@ -609,6 +612,7 @@ record! {
 
 choice! {
     "a contact ID type" ContactIdKind;
+    "what becomes of a message in doubt" InDoubt;
     "a type" ConfigType;
     "an algorithm" Algorithm;
     "an algorithm" JwtAlgorithm;

@@ -37,6 +37,8 @@ macro_rules! suite {
             a_dead_letter_is_queued_again_behind_the_others,
             what_was_told_to_have_failed_is_told_nothing_more,
             dead_letters_are_dropped_and_nothing_else,
+            an_attempt_that_begins_is_noted_until_its_outcome,
+            what_is_held_waits_for_an_operator_and_nobody_is_told,
             dead_letters_and_their_webhooks_are_kept_longer,
             a_sound_store_has_no_findings_and_one_that_is_not_has,
             a_pause_of_a_lane_is_remembered,
@@ -444,6 +446,35 @@ pub(crate) async fn dead_letters_are_dropped_and_nothing_else(store: &dyn Store)
         [sent.id, queued.id],
         "oldest first"
     );
+}
+
+pub(crate) async fn an_attempt_that_begins_is_noted_until_its_outcome(store: &dyn Store) {
+    let delivery = queue(store, outbound("a", "1")).await;
+    let in_doubt = async || store.page(Lane::outbound("c"), 0, 9).await.unwrap()[0].in_doubt;
+    assert!(!in_doubt().await);
+    store.begin(delivery.id).await.unwrap();
+    assert!(in_doubt().await);
+    let again = Ending::Retry { not_before: 0, error: "no".into(), progress: None, pause_lane: None };
+    store.settle(settlement(&delivery, again)).await.unwrap();
+    assert!(!in_doubt().await);
+}
+
+pub(crate) async fn what_is_held_waits_for_an_operator_and_nobody_is_told(store: &dyn Store) {
+    let held = queue(store, outbound("a", "1")).await;
+    let dropped = queue(store, outbound("a", "2")).await;
+    store.begin(held.id).await.unwrap();
+    for it in [&held, &dropped] {
+        let settled =
+            store.settle(settlement(it, Ending::Held { reason: "no answer".into() })).await.unwrap();
+        assert!(settled.applied && settled.new.is_empty());
+    }
+    let count = LostCount { lane: Lane::outbound("c"), state: State::Held, count: 2 };
+    assert_eq!(store.tally().await.unwrap().lost, [count]);
+    let records = store.list(Filter { states: vec![State::Held], ..Filter::default() }).await.unwrap();
+    assert_eq!(records[1].error.as_deref(), Some("no answer"));
+    assert_eq!(store.drop_lost(vec![dropped.id]).await.unwrap(), 1);
+    let again = store.retry(vec![held.id], NOW).await.unwrap();
+    assert!(!again[0].in_doubt && store.counts().await.unwrap().held == 0);
 }
 
 pub(crate) async fn dead_letters_and_their_webhooks_are_kept_longer(store: &dyn Store) {

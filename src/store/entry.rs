@@ -79,6 +79,8 @@ pub struct Delivery {
     pub accepted_at: Millis,
     /// What the carrier noted about parts that are sent already (small JSON).
     pub progress: Option<String>,
+    /// An attempt was begun of which nothing is known.
+    pub in_doubt: bool,
     /// The webhook that it came with.
     pub webhook: Option<WebhookId>,
 }
@@ -95,16 +97,24 @@ pub enum State {
     Failed,
     /// We gave up on it: a dead letter.
     Dead,
+    /// The other side may have taken it: an operator decides.
+    Held,
 }
 
 impl State {
-    /// `queued`, `sent`, `failed` or `dead`.
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Queued, Self::Sent, Self::Failed, Self::Dead, Self::Held];
+    /// Those in which it waits for an operator.
+    pub const LOST: [Self; 3] = [Self::Failed, Self::Dead, Self::Held];
+
+    /// `queued`, `sent`, `failed`, `dead` or `held`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Queued => "queued",
             Self::Sent => "sent",
             Self::Failed => "failed",
             Self::Dead => "dead",
+            Self::Held => "held",
         }
     }
 }

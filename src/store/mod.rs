@@ -60,6 +60,10 @@ pub trait Store: Records {
     /// What was queued reaches the [`Feed`] after it is durable and before the answer, in queue order.
     fn accept(&self, acceptance: Acceptance) -> Answer<Accepted>;
 
+    /// Notes that an attempt of a queued delivery begins, until its settlement: whoever finds the note knows that the
+    /// attempt's outcome is not known. Waits for room instead of being refused.
+    fn begin(&self, id: DeliveryId) -> Answer<()>;
+
     /// Writes the outcome of an attempt; waits for room instead of being refused.
     fn settle(&self, settlement: Settlement) -> Answer<Settled>;
 

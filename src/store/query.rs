@@ -72,18 +72,18 @@ pub struct ParkedFilter {
 /// What waits for an operator, by channel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Deliveries that failed or were given up, in the order of their lanes.
+    /// Deliveries that failed, were given up or are held, in the order of their lanes.
     pub lost: Vec<LostCount>,
     /// Parked webhooks.
     pub parked: Vec<ParkedCount>,
 }
 
-/// How many deliveries of a lane failed, or were given up.
+/// How many deliveries of a lane failed, were given up or are held.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LostCount {
     /// The lane.
     pub lane: Lane,
-    /// Which of the two.
+    /// Which of the three.
     pub state: State,
     /// How many.
     pub count: u64,
@@ -109,6 +109,8 @@ pub struct Counts {
     pub dead: u64,
     /// Refused for good, that are kept.
     pub failed: u64,
+    /// Held, since the other side may have taken them.
+    pub held: u64,
     /// Parked webhooks.
     pub parked: u64,
     /// Receipts that wait for the message that they are about.

@@ -37,6 +37,11 @@ pub enum Ending {
         /// Why, in a sentence for the operator and the agent.
         reason: String,
     },
+    /// The other side may have taken it: it waits for an operator, and the platform is told nothing.
+    Held {
+        /// Why that is not known.
+        reason: String,
+    },
 }
 
 /// One durable unit: the outcome of an attempt of one delivery.

@@ -21,6 +21,7 @@ pub(crate) fn delivery(id: i64, contact: &str) -> Arc<Delivery> {
         not_before: 0,
         accepted_at: 0,
         progress: None,
+        in_doubt: false,
         webhook: None,
     })
 }

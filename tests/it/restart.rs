@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::{Process, Setup, TOKEN, alone, among_others, http, say, until};
+use crate::support::{Process, Setup, TOKEN, alone, among_others, http, patchcord, say, until};
 
 #[test]
 fn what_is_queued_survives_sigterm_and_nothing_is_sent_twice() {
@@ -146,4 +146,30 @@ fn without_a_public_url_it_is_the_address_that_is_listened_on() {
     let log = std::fs::read_to_string(town.folder.path("gateway.log")).unwrap();
     say(log.lines().next().unwrap_or_default());
     assert!(log.contains(&format!("public_url=\"{}\"", town.gateway.url)), "{log}");
+}
+
+#[test]
+fn what_the_provider_may_have_taken_is_held_until_an_operator_decides() {
+    let _turn = among_others();
+    let setup = Setup { retry: "{in_doubt: hold}", limits: "{timeout: 60s}", ..Setup::default() };
+    let mut town = setup.start();
+    town.provider.script(
+        &json!({"answers": [{"times": 1, "json": {"id": "{{id}}", "status": "queued"}, "delay": 30}], "default": {"json": {"id": "{{id}}", "status": "queued"}}}),
+    );
+    let first = town.send("+60123456789", "taken, but nobody knows");
+    until("it is on its way", 10, || (town.provider.count("/requests") >= 1).then_some(()));
+    town.gateway.kill();
+    town.gateway.start();
+    town.send("+60123456789", "and then");
+    until("the next one goes", 10, || (town.provider.count("/requests") >= 2).then_some(()));
+    let held = until("it is held", 10, || {
+        let mut command = patchcord();
+        command.args(["messages", "list", "--state", "held", "--format", "json", "--config"]);
+        let shown = command.arg(town.gateway.config()).output().unwrap();
+        let list: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
+        list["messages"].as_array().unwrap().first().cloned()
+    });
+    say(format!("held: {}", held["reason"]));
+    assert_eq!(held["message_id"], first.as_str());
+    assert_eq!(town.provider.count("/requests"), 2, "it was not sent again");
 }

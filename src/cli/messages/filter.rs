@@ -10,7 +10,6 @@ use crate::store::{Direction, Filter, ParkedFilter, State};
 use crate::world::{Millis, World};
 
 const DIRECTIONS: [Direction; 2] = [Direction::Inbound, Direction::Outbound];
-const STATES: [State; 4] = [State::Queued, State::Sent, State::Failed, State::Dead];
 
 /// Which messages.
 #[derive(Debug, clap::Args)]
@@ -140,8 +139,8 @@ fn directions() -> impl TypedValueParser<Value = Direction> {
 }
 
 fn states() -> impl TypedValueParser<Value = State> {
-    PossibleValuesParser::new(STATES.map(State::as_str)).map(|name| {
-        let found = STATES.into_iter().find(|state| state.as_str() == name);
+    PossibleValuesParser::new(State::ALL.map(State::as_str)).map(|name| {
+        let found = State::ALL.into_iter().find(|state| state.as_str() == name);
         found.unwrap_or(State::Queued)
     })
 }

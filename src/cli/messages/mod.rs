@@ -65,7 +65,7 @@ enum What {
         /// Its id in the list
         id: i64,
     },
-    /// Queue dead letters (failed or dead) again, behind what their contacts have queued
+    /// Queue dead letters (failed, dead or held) again, behind what their contacts have queued
     Retry(ChosenMessages),
     /// Remove dead letters for good
     Drop(ChosenMessages),

@@ -122,6 +122,7 @@ impl Store for Full {
     }
     delegate! {
         accept(it: Acceptance) -> Accepted;
+        begin(it: DeliveryId) -> ();
         page(lane: Lane, after: DeliveryId, limit: usize) -> Vec<Arc<Delivery>>;
         page_contact(lane: Lane, contact: SmolStr, after: DeliveryId, upto: DeliveryId, limit: usize)
             -> Vec<Arc<Delivery>>;

@@ -2,6 +2,7 @@
 //! to be done.
 
 mod breaker;
+mod doubt;
 mod faults;
 mod order;
 mod pacing;
@@ -81,6 +82,9 @@ impl Records for Patient {
 impl Store for Patient {
     fn accept(&self, acceptance: Acceptance) -> Answer<Accepted> {
         hold(self.0.accept(acceptance))
+    }
+    fn begin(&self, id: DeliveryId) -> Answer<()> {
+        hold(self.0.begin(id))
     }
     fn settle(&self, settlement: Settlement) -> Answer<Settled> {
         hold(self.0.settle(settlement))
@@ -192,7 +196,8 @@ impl Carrier for Script {
             };
             let host = delivery.lane.direction.as_str().into();
             let contacted = contacted.map(|is_well| Contacted { host, is_well });
-            Report { contacted, ..outcome.into() }
+            let in_doubt = matches!(&outcome, Outcome::Retry { fault, .. } if fault.code == "timeout");
+            Report { contacted, in_doubt, ..outcome.into() }
         }
         .boxed()
     }

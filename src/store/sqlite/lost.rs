@@ -1,4 +1,4 @@
-//! Dead letters: deliveries that were refused for good or given up, back into the queue or out of the store.
+//! Dead letters: deliveries that were refused for good, given up or held, back into the queue or out of the store.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub(super) fn retry(
         "INSERT INTO deliveries (channel, direction, contact, mid, kind, state, attempts, not_before, accepted_at, \
          webhook, error, progress, payload) \
          SELECT channel, direction, contact, mid, kind, 0, 0, 0, ?2, webhook, error, progress, payload \
-         FROM deliveries WHERE id = ?1 AND state IN (2, 3)",
+         FROM deliveries WHERE id = ?1 AND state IN (2, 3, 4)",
     )?;
     let mut find =
         connection.prepare_cached(&format!("SELECT {} FROM deliveries WHERE id = ?1", row::DELIVERY))?;
@@ -39,12 +39,12 @@ pub(super) fn retry(
 pub(super) fn drop(connection: &Connection, ids: &[DeliveryId]) -> rusqlite::Result<usize> {
     let mut keep_key = connection.prepare_cached(
         "INSERT OR IGNORE INTO dedupe (key, seen_at) SELECT dedupe, accepted_at FROM deliveries \
-         WHERE id = ?1 AND state IN (2, 3) AND dedupe IS NOT NULL AND id > (SELECT upto FROM moved)",
+         WHERE id = ?1 AND state IN (2, 3, 4) AND dedupe IS NOT NULL AND id > (SELECT upto FROM moved)",
     )?;
     for id in ids {
         keep_key.execute(params![id])?;
     }
     let mut statement =
-        connection.prepare_cached("DELETE FROM deliveries WHERE id = ?1 AND state IN (2, 3)")?;
+        connection.prepare_cached("DELETE FROM deliveries WHERE id = ?1 AND state IN (2, 3, 4)")?;
     ids.iter().try_fold(0, |dropped, id| Ok(dropped + statement.execute(params![id])?))
 }

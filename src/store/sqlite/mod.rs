@@ -200,6 +200,10 @@ impl Store for SqliteStore {
         })
     }
 
+    fn begin(&self, id: DeliveryId) -> Answer<()> {
+        expect(self.write(Work::Begin(id)), |done| matches!(done, Done::Begun).then_some(()))
+    }
+
     fn settle(&self, settlement: Settlement) -> Answer<Settled> {
         expect(self.write(Work::Settle(Box::new(settlement))), |done| match done {
             Done::Settled(settled) => Some(settled),

@@ -11,7 +11,7 @@ use super::{receipts, row};
 use crate::message::Status;
 use crate::store::{
     Counts, Delivery, DeliveryId, Direction, Filter, Lane, LaneDepth, LostCount, ParkedCount, Record,
-    SentPart, State, Tally, Webhook, WebhookId,
+    SentPart, Tally, Webhook, WebhookId,
 };
 use crate::world::Millis;
 
@@ -141,6 +141,7 @@ pub(super) fn counts(connection: &Connection) -> rusqlite::Result<Counts> {
         queued: count("SELECT count(*) FROM deliveries INDEXED BY deliveries_queued WHERE state = 0")?,
         dead: count("SELECT count(*) FROM deliveries WHERE state = 3 AND state >= 2")?,
         failed: count("SELECT count(*) FROM deliveries WHERE state = 2 AND state >= 2")?,
+        held: count("SELECT count(*) FROM deliveries WHERE state = 4 AND state >= 2")?,
         parked: count("SELECT count(*) FROM journal WHERE verdict = 'parked'")?,
         waiting_receipts: count("SELECT count(*) FROM waiting_receipts")?,
     })
@@ -150,11 +151,10 @@ pub(super) fn counts(connection: &Connection) -> rusqlite::Result<Counts> {
 pub(super) fn tally(connection: &Connection) -> rusqlite::Result<Tally> {
     let mut lost = connection.prepare_cached(
         "SELECT channel, direction, state, count(*) FROM deliveries INDEXED BY deliveries_lost_lane \
-         WHERE state IN (2, 3) AND state >= 2 GROUP BY channel, direction, state",
+         WHERE state >= 2 GROUP BY channel, direction, state",
     )?;
     let lost = lost.query_map([], |row| {
-        let state = if row.get::<_, i64>(2)? == 2 { State::Failed } else { State::Dead };
-        Ok(LostCount { lane: lane(row)?, state, count: row::count(row, 3)? })
+        Ok(LostCount { lane: lane(row)?, state: row::state(row.get(2)?), count: row::count(row, 3)? })
     })?;
     let mut parked = connection.prepare_cached(
         "SELECT channel, mapping, count(*) FROM journal INDEXED BY journal_parked_channel \

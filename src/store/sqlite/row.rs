@@ -16,7 +16,7 @@ use crate::world::Millis;
 
 /// The columns of [`delivery`], in its order.
 pub(super) const DELIVERY: &str = "id, channel, direction, contact, mid, kind, attempts, not_before, accepted_at, \
-                                   webhook, progress, payload";
+                                   webhook, progress, payload, in_doubt";
 
 /// The columns of [`webhook`], in its order.
 pub(super) const WEBHOOK: &str =
@@ -37,6 +37,7 @@ pub(super) fn state_number(state: State) -> i64 {
         State::Sent => 1,
         State::Failed => 2,
         State::Dead => 3,
+        State::Held => 4,
     }
 }
 
@@ -86,6 +87,7 @@ pub(super) fn insert_seen(
         not_before: new.not_before,
         accepted_at: at,
         progress: None,
+        in_doubt: false,
         webhook,
     }))
 }
@@ -104,19 +106,30 @@ pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
         accepted_at: row.get(8)?,
         webhook: row.get(9)?,
         progress: row.get(10)?,
+        in_doubt: row.get::<_, i64>(12)? != 0,
         payload: Bytes::copy_from_slice(row.get_ref(11)?.as_blob()?),
     })
 }
 
 /// A record out of a row of [`DELIVERY`] followed by `state, settled_at, error`.
 pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
-    let state = match row.get::<_, i64>(12)? {
+    Ok(Record {
+        delivery: delivery(row)?,
+        state: state(row.get(13)?),
+        settled_at: row.get(14)?,
+        error: row.get(15)?,
+    })
+}
+
+/// The state that a number stands for.
+pub(super) fn state(number: i64) -> State {
+    match number {
         0 => State::Queued,
         1 => State::Sent,
         2 => State::Failed,
-        _ => State::Dead,
-    };
-    Ok(Record { delivery: delivery(row)?, state, settled_at: row.get(13)?, error: row.get(14)? })
+        3 => State::Dead,
+        _ => State::Held,
+    }
 }
 
 /// A journalled webhook out of a row of [`WEBHOOK`].

@@ -34,7 +34,7 @@ const MIGRATIONS: &[&str] = &[
         contact TEXT NOT NULL,
         mid TEXT NOT NULL,
         kind TEXT NOT NULL,
-        state INTEGER NOT NULL,         -- 0 queued, 1 sent, 2 failed, 3 dead
+        state INTEGER NOT NULL,         -- 0 queued, 1 sent, 2 failed, 3 dead, 4 held
         attempts INTEGER NOT NULL,
         not_before INTEGER NOT NULL,
         accepted_at INTEGER NOT NULL,
@@ -159,6 +159,9 @@ const MIGRATIONS: &[&str] = &[
     CREATE INDEX deliveries_lost_lane ON deliveries (channel, direction, state) WHERE state >= 2;
     CREATE INDEX deliveries_lost_webhook ON deliveries (webhook) WHERE state >= 2;
     CREATE INDEX journal_parked_channel ON journal (channel, mapping) WHERE verdict = 'parked';
+",
+    r"
+    ALTER TABLE deliveries ADD COLUMN in_doubt INTEGER NOT NULL DEFAULT 0; -- 1: an attempt began, and no more is known
 ",
 ];
 

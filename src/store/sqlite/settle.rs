@@ -5,7 +5,7 @@ use rusqlite::{Connection, named_params, params};
 use super::{memory, receipts, row, watermarks};
 use crate::message::{EventKind, Fault, Status};
 use crate::store::fold::Standing;
-use crate::store::{Delivery, Direction, Ending, Settled, Settlement, State, notice};
+use crate::store::{Delivery, DeliveryId, Direction, Ending, Settled, Settlement, State, notice};
 
 /// Writes `settlement` inside the open transaction; does nothing when the delivery has left the queue.
 pub(super) fn settle(connection: &Connection, settlement: &Settlement) -> rusqlite::Result<Settled> {
@@ -21,7 +21,7 @@ pub(super) fn settle(connection: &Connection, settlement: &Settlement) -> rusqli
                 let fault = Fault { code: String::new(), message: reason.clone() };
                 failed(connection, settlement, fault, &mut settled)?;
             }
-            Ending::Retry { .. } => {}
+            Ending::Retry { .. } | Ending::Held { .. } => {}
         }
     }
     memory::remember(connection, &settlement.remember)?;
@@ -29,6 +29,14 @@ pub(super) fn settle(connection: &Connection, settlement: &Settlement) -> rusqli
         settled.new.push(row::insert(connection, new, settlement.at, settlement.delivery.webhook)?);
     }
     Ok(settled)
+}
+
+/// Notes that an attempt begins.
+pub(super) fn begin(connection: &Connection, id: DeliveryId) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE deliveries SET in_doubt = 1 WHERE id = ?1 AND state = 0")?
+        .execute(params![id])?;
+    Ok(())
 }
 
 /// Whether its fate interests the platform.
@@ -54,7 +62,7 @@ fn outcome(connection: &Connection, settlement: &Settlement) -> rusqlite::Result
             }
             let changed = connection
                 .prepare_cached(
-                    "UPDATE deliveries SET attempts = :attempts, not_before = :not_before, error = :error, \
+                    "UPDATE deliveries SET attempts = :attempts, not_before = :not_before, error = :error, in_doubt = 0, \
                      progress = coalesce(:progress, progress) WHERE id = :id AND state = 0",
                 )?
                 .execute(named_params! {
@@ -69,6 +77,7 @@ fn outcome(connection: &Connection, settlement: &Settlement) -> rusqlite::Result
         Ending::Sent { .. } => (State::Sent, None),
         Ending::Failed { fault } => (State::Failed, Some(fault.to_string())),
         Ending::Dead { reason } => (State::Dead, Some(reason.clone())),
+        Ending::Held { reason } => (State::Held, Some(reason.clone())),
     };
     let changed = connection
         .prepare_cached(

@@ -28,6 +28,8 @@ const BATCH: usize = 256;
 pub(super) enum Work {
     /// An acceptance.
     Accept(Box<Acceptance>),
+    /// An attempt that begins.
+    Begin(DeliveryId),
     /// A settlement.
     Settle(Box<Settlement>),
     /// Changes of what is remembered.
@@ -50,6 +52,8 @@ pub(super) enum Work {
 pub(super) enum Done {
     /// Of an acceptance.
     Accepted(Accepted),
+    /// Of an attempt that begins.
+    Begun,
     /// Of a settlement.
     Settled(Settled),
     /// Of changes of what is remembered.
@@ -154,6 +158,10 @@ impl Writer {
                 Work::Accept(acceptance) => {
                     Done::Accepted(accept::accept(&transaction, &mut self.seen, acceptance, &retention)?)
                 }
+                Work::Begin(id) => {
+                    settle::begin(&transaction, *id)?;
+                    Done::Begun
+                }
                 Work::Settle(settlement) => Done::Settled(settle::settle(&transaction, settlement)?),
                 Work::Remember(changes) => {
                     memory::remember(&transaction, changes)?;
@@ -183,7 +191,7 @@ impl Writer {
                 Done::Settled(settled) => settled.new.as_slice(),
                 Done::Released(released) => released.as_slice(),
                 Done::Retried(retried) => retried.as_slice(),
-                Done::Remembered | Done::Purged(_) | Done::Dropped(_) | Done::Secret(_) => &[],
+                Done::Begun | Done::Remembered | Done::Purged(_) | Done::Dropped(_) | Done::Secret(_) => &[],
             };
             for delivery in new {
                 self.feed.push(delivery);
