@@ -14,7 +14,7 @@ use tokio::time::sleep;
 
 use super::disk;
 use super::log::{Event, Said};
-use super::network::Network;
+use super::network::{Network, Terms};
 
 /// What the carrier of one process works with.
 pub struct Wire {
@@ -38,7 +38,8 @@ impl Carrier for Wire {
             self.breathe().await;
             let item = disk::item(&delivery.lane, &delivery.mid, delivery.kind, &delivery.payload);
             let part = delivery.progress.as_deref().map_or(0, |done| done.split(' ').count());
-            let exchange = self.network.meet(self.life, item, &delivery.contact, part);
+            let terms = Terms { part, ..Terms::default() };
+            let exchange = self.network.meet(self.life, item, &delivery.contact, &terms);
             if exchange.said == Said::Silent {
                 pending::<()>().await;
             }
@@ -77,7 +78,12 @@ fn report(delivery: &Delivery, part: usize, said: Said) -> Report {
         Said::Trouble(after) => Outcome::Retry { after, fault: fault("503"), progress: None },
         Said::Refused => Outcome::Failed { fault: fault("400") },
         Said::OptOut => Outcome::OptOut { fault: fault("stop") },
-        Said::Lost { .. } | Said::Unreachable | Said::Silent | Said::Panic => {
+        Said::Lost { .. }
+        | Said::Unreachable
+        | Said::Silent
+        | Said::Panic
+        | Said::Token(_)
+        | Said::Expired => {
             Outcome::Retry { after: None, fault: fault("broken"), progress: None }
         }
     };

@@ -12,6 +12,9 @@ use smol_str::SmolStr;
 
 use super::clock::Wall;
 
+/// The kind of a request that delivers nothing, but is needed for it.
+pub const CALL: &str = "call";
+
 /// Something that is delivered, as the other side sees it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Item {
@@ -32,6 +35,10 @@ impl Item {
 pub enum Said {
     /// It took it, gives its own id, and may want to be left alone for a while.
     Taken { id: SmolStr, rest: Option<Duration> },
+    /// It gives out a token.
+    Token(SmolStr),
+    /// The token is no good any more.
+    Expired,
     /// It wants fewer requests, and may say for how long.
     Throttled(Option<Duration>),
     /// It is in trouble, and may say for how long.
@@ -92,7 +99,7 @@ pub struct Entry {
 
 #[derive(Clone)]
 pub struct Log {
-    wall: Wall,
+    pub wall: Wall,
     entries: Arc<Mutex<Vec<Entry>>>,
 }
 

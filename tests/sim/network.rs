@@ -1,6 +1,7 @@
 //! The other side: what providers and the platform answer, as the weather is, and what they say later of their own
 //! accord.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use smol_str::{SmolStr, format_smolstr};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::dice::Dice;
-use super::log::{Event, Item, Log, Said};
+use super::log::{CALL, Event, Item, Log, Said};
 
 /// What may become of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,11 +78,39 @@ pub enum Receipts {
     These(Vec<(Status, Duration)>),
 }
 
+/// What else there is to a request.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Terms<'a> {
+    /// Which part of the message it sends.
+    pub part: usize,
+    /// What proves who sends it, where that is asked for.
+    pub token: Option<&'a str>,
+    /// How long the answer is waited for, if not for ever.
+    pub timeout: Option<Duration>,
+}
+
+/// What an answer comes to that is not waited for.
+fn unheard(said: Said) -> Said {
+    match said {
+        Said::Taken { id, .. } | Said::Lost { id } => Said::Lost { id },
+        _ => Said::Silent,
+    }
+}
+
 /// A request under way.
 pub struct Exchange {
     pub attempt: usize,
     pub takes: Duration,
     pub said: Said,
+}
+
+/// The tokens that a provider gives out.
+#[derive(Debug, Default)]
+pub struct Tokens {
+    /// How long one is good; none is for ever.
+    pub last: Option<Duration>,
+    /// Until when those that were given out are good.
+    pub given: BTreeMap<SmolStr, Duration>,
 }
 
 pub struct Network {
@@ -90,16 +119,29 @@ pub struct Network {
     pub weather: Mutex<Vec<Weather>>,
     pub latency: Latency,
     pub receipts: Receipts,
+    pub tokens: Mutex<Tokens>,
+    /// Whether it says as a date how long it wants to be left alone.
+    pub dates: bool,
     pub mail: UnboundedSender<(Duration, Mail)>,
 }
 
 impl Network {
     /// A request sets out.
-    pub fn meet(&self, life: usize, item: Item, contact: &str, part: usize) -> Exchange {
+    pub fn meet(&self, life: usize, item: Item, contact: &str, terms: &Terms<'_>) -> Exchange {
         let Latency { least, uneven, thought } = self.latency;
         let now = self.log.elapsed();
         let (arrives, back) = (now + self.dice.between(least, least + uneven), self.dice.between(least, least + thought));
-        let said = self.said(now, &item, contact);
+        let said = match self.said(now, &item, contact) {
+            Said::Taken { .. } if item.kind == CALL => self.give(arrives),
+            Said::Taken { .. } if terms.token.is_some_and(|token| self.is_over(token, &item, arrives)) => Said::Expired,
+            // In HTTP that is one and the same.
+            Said::Trouble(after @ Some(_)) if terms.timeout.is_some() => Said::Throttled(after),
+            said => said,
+        };
+        let (takes, said) = match terms.timeout {
+            Some(timeout) if said == Said::Silent || arrives + back - now > timeout => (timeout, unheard(said)),
+            _ => (arrives + back - now, said),
+        };
         let lane = item.lane.clone();
         let mid = item.mid.clone();
         let contact = SmolStr::new(contact);
@@ -108,14 +150,27 @@ impl Network {
             life,
             item,
             contact: contact.clone(),
-            part,
+            part: terms.part,
             arrives,
             said: said.clone(),
         });
         if let (Said::Taken { id, .. } | Said::Lost { id }, Direction::Outbound) = (&said, lane.direction) {
             self.tell(&lane, &contact, &mid, id, arrives);
         }
-        Exchange { attempt, takes: arrives + back - now, said }
+        Exchange { attempt, takes, said }
+    }
+
+    fn give(&self, at: Duration) -> Said {
+        let token = format_smolstr!("t{:08x}", self.dice.below(1 << 32));
+        let mut tokens = self.tokens.lock().unwrap();
+        let until = tokens.last.map_or(Duration::MAX, |last| at + last);
+        tokens.given.insert(token.clone(), until);
+        Said::Token(token)
+    }
+
+    fn is_over(&self, token: &str, item: &Item, at: Duration) -> bool {
+        let tokens = self.tokens.lock().unwrap();
+        item.lane.direction == Direction::Outbound && tokens.given.get(token).is_none_or(|until| *until <= at)
     }
 
     fn said(&self, now: Duration, item: &Item, contact: &str) -> Said {
@@ -139,9 +194,10 @@ impl Network {
             Sky::Lost => Said::Lost { id: id() },
             Sky::Unreachable => Said::Unreachable,
             Sky::Silent => Said::Silent,
-            Sky::Refused => Said::Refused,
+            // Who gives out tokens has nothing to refuse.
+            Sky::Refused | Sky::OptOut if item.kind == CALL => Said::Trouble(None),
             Sky::OptOut if item.lane.direction == Direction::Outbound => Said::OptOut,
-            Sky::OptOut => Said::Refused,
+            Sky::Refused | Sky::OptOut => Said::Refused,
             Sky::Panic => Said::Panic,
         }
     }

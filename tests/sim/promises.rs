@@ -10,7 +10,7 @@ use patchcord::world::Millis;
 use smol_str::SmolStr;
 
 use super::disk::item;
-use super::log::{Ended, Entry, Event, Item, Said};
+use super::log::{CALL, Ended, Entry, Event, Item, Said};
 
 /// What holds in a run.
 pub struct Terms<'a> {
@@ -20,35 +20,31 @@ pub struct Terms<'a> {
     pub is_even: bool,
 }
 
-/// How much of everything there was, so that it shows when a promise was never put to the test.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    pub messages: u64,
-    pub requests: u64,
-    pub sent: u64,
-    pub failed: u64,
-    pub dead: u64,
-    pub repeats: u64,
-    pub throttled: u64,
-    pub statuses: u64,
-    pub crashes: u64,
-    pub jumps: u64,
+macro_rules! tally {
+    ($($name:ident)*) => {
+        /// How much of everything there was.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Tally { $(pub $name: u64,)* }
+
+        impl Tally {
+            pub fn add(&mut self, other: &Self) {
+                $(self.$name += other.$name;)*
+            }
+
+            /// Whether there was none of something.
+            pub fn has_none(&self) -> bool {
+                [$(self.$name),*].contains(&0)
+            }
+
+            /// How much there was of something.
+            pub fn of(&self, name: &str) -> Option<u64> {
+                match name { $(stringify!($name) => Some(self.$name),)* _ => None }
+            }
+        }
+    };
 }
 
-impl Tally {
-    pub fn add(&mut self, other: &Self) {
-        self.messages += other.messages;
-        self.requests += other.requests;
-        self.sent += other.sent;
-        self.failed += other.failed;
-        self.dead += other.dead;
-        self.repeats += other.repeats;
-        self.throttled += other.throttled;
-        self.statuses += other.statuses;
-        self.crashes += other.crashes;
-        self.jumps += other.jumps;
-    }
-}
+tally! { messages requests sent failed dead repeats throttled statuses crashes jumps }
 
 /// A request, as far as it has come.
 struct Attempt {
@@ -75,6 +71,8 @@ struct Contact {
 #[derive(Default)]
 struct Delivery {
     begun: u32,
+    /// How often its token had expired.
+    expired: u32,
     last: Option<usize>,
     /// Parts that were taken, by the process that heard it.
     taken: BTreeMap<usize, usize>,
@@ -92,6 +90,8 @@ struct Known {
     begun: Vec<Duration>,
     arrived: Vec<Duration>,
     under_way: BTreeSet<usize>,
+    /// Requests that delivered nothing.
+    calls: u32,
     /// Left alone from, and until, in that life.
     silences: Vec<(usize, Duration, Duration)>,
     /// The pause on disk: who wrote it, until when by the wall clock, and how often that had jumped.
@@ -154,6 +154,10 @@ fn item_of(record: &Record) -> Item {
     item(&it.lane, &it.mid, it.kind, &it.payload)
 }
 
+fn is_posted(record: &Record) -> bool {
+    matches!(record.delivery.kind, EventKind::Message | EventKind::MessageStatus)
+}
+
 impl Judge<'_> {
     fn broken(&mut self, number: usize, what: String) {
         self.broken.push(format!("{number:>4}: {what}"));
@@ -200,8 +204,8 @@ impl Judge<'_> {
                 self.room(number, *attempt, &begins);
                 match id {
                     Some(id) => self.turn(number, *attempt, entry, id, contact, &begins),
-                    None if item.kind != "call" => self.broken(number, format!("{item:?} was never accepted")),
-                    None => {}
+                    None if item.kind != CALL => self.broken(number, format!("{item:?} was never accepted")),
+                    None => self.lanes.entry(item.lane.clone()).or_default().calls += 1,
                 }
                 self.attempts.insert(*attempt, begins);
                 self.forward(number, item);
@@ -352,6 +356,7 @@ impl Judge<'_> {
         let Some(delivery) = attempt.id.and_then(|id| self.deliveries.get_mut(&id)) else { return };
         match &attempt.said {
             Said::Taken { .. } => drop(delivery.taken.insert(attempt.part, attempt.life)),
+            Said::Expired => delivery.expired += 1,
             Said::Trouble(Some(after)) => delivery.rest = Some((attempt.life, at + *after)),
             _ => {}
         }
@@ -370,6 +375,8 @@ impl Judge<'_> {
         let Some(record) = self.records.get(&id).copied() else { return };
         let lane = &record.delivery.lane;
         let policy = (self.terms.settings)(lane).retry;
+        let known = self.lanes.entry(lane.clone()).or_default();
+        let (calls, throttled) = (known.calls, !known.silences.is_empty());
         let delivery = self.deliveries.entry(id).or_default();
         let heard_here = delivery.taken.iter().filter(|(_, heard_by)| **heard_by == life);
         delivery.durable.extend(heard_here.map(|(part, _)| part));
@@ -377,18 +384,20 @@ impl Judge<'_> {
         let jumps = last.map_or(0, |last| last.jumps);
         let said = last.filter(|last| last.heard).map(|last| &last.said);
         let fits = match ending {
+            // Of these the platform has no use.
+            Ended::Sent(_) if !is_posted(record) => true,
             Ended::Sent(_) => matches!(said, Some(Said::Taken { .. })),
+            Ended::Failed if matches!(said, Some(Said::Expired)) => delivery.expired > 1,
             Ended::Failed => matches!(said, Some(Said::Refused | Said::OptOut)),
             Ended::Again { .. } => !matches!(said, Some(Said::Refused | Said::OptOut)),
             Ended::Dead => {
                 let age = u64::try_from(entry.wall - record.delivery.accepted_at).unwrap_or_default();
                 let is_old = Duration::from_millis(age) >= policy.give_up_after;
                 let worn_out = policy.attempts.is_some_and(|most| attempts >= most);
-                let throttled = matches!(said, Some(Said::Throttled(_)));
                 !matches!(said, Some(Said::Taken { .. })) && (worn_out || is_old && (attempts >= 3 || throttled))
             }
         };
-        let begun = delivery.begun;
+        let begun = delivery.begun + calls;
         match ending {
             Ended::Again { not_before, pause } => {
                 let longest = Millis::try_from(policy.max.max(policy.give_up_after).as_millis()).unwrap();
@@ -408,7 +417,7 @@ impl Judge<'_> {
         if !fits {
             self.broken(number, format!("{id} ends as {ending:?} after {attempts} attempts, the last answer was {said:?}"));
         }
-        if attempts > begun {
+        if attempts > begun && is_posted(record) {
             self.broken(number, format!("{id} is said to have had {attempts} attempts, and had {begun}"));
         }
     }

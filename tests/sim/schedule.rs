@@ -16,12 +16,13 @@ use super::clock::Wall;
 use super::dice::Dice;
 use super::disk::Faults;
 use super::log::{Entry, Event, Log};
-use super::network::{Latency, Mail, Network, Receipts, Sky, Weather};
+use super::network::{Latency, Mail, Network, Receipts, Sky, Tokens, Weather};
 use super::promises::{Tally, Terms, judge};
-use super::town::{Town, channel};
+use super::house;
+use super::town::{Town, Whole, channel};
 
 /// How long a run may go on after everything works again; more than the longest that anything may take.
-const PATIENCE: Duration = Duration::from_hours(24);
+const PATIENCE: Duration = Duration::from_hours(48);
 
 /// What is done to the town.
 #[derive(Clone, Debug)]
@@ -54,16 +55,25 @@ struct Schedule {
     post: StatusSet,
 }
 
-/// Runs the schedule of a seed.
-pub fn run(seed: u64) -> Run {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    runtime.block_on(play(seed))
+/// How much of Patchcord takes part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// The engine on the store.
+    Engine,
+    /// The gateway, with a mapping.
+    Gateway,
 }
 
-async fn play(seed: u64) -> Run {
+/// Runs the schedule of a seed.
+pub fn run(seed: u64, depth: Depth) -> Run {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(play(seed, depth))
+}
+
+async fn play(seed: u64, depth: Depth) -> Run {
     let dice = Dice::new(seed);
-    let schedule = Schedule::draw(&dice);
+    let schedule = Schedule::draw(&dice, depth);
     let wall = Wall::new();
     let world = World::new(Arc::new(wall.clone()), Arc::new(SeededEntropy::new(dice.number())));
     let (mail, post_box) = tokio::sync::mpsc::unbounded_channel();
@@ -73,6 +83,11 @@ async fn play(seed: u64) -> Run {
         weather: Mutex::new(schedule.weather),
         latency: schedule.latency,
         receipts: Receipts::Any,
+        tokens: Mutex::new(Tokens {
+            last: dice.chance(500).then(|| dice.between(1000, 60_000)),
+            ..Tokens::default()
+        }),
+        dates: dice.chance(500),
         mail,
     };
     let faults = Faults {
@@ -87,8 +102,11 @@ async fn play(seed: u64) -> Run {
         let held = is_held.load(Ordering::SeqCst) && lane.direction == Direction::Outbound;
         lanes.get(lane).filter(|_| !held).cloned()
     };
-    let town =
-        Town::new(wall, world, Arc::new(network), faults, Arc::new(settings), schedule.post, schedule.feed);
+    let (whole, lanes) = match depth {
+        Depth::Engine => (Whole::Engine(Arc::new(settings)), schedule.lanes),
+        Depth::Gateway => (Whole::Gateway(schedule.lanes.clone()), house::lanes(&schedule.lanes)),
+    };
+    let town = Town::new(wall, world, Arc::new(network), faults, whole, schedule.post, schedule.feed);
     town.listen(post_box);
     town.start();
     for (at, deed) in schedule.deeds {
@@ -111,7 +129,6 @@ async fn play(seed: u64) -> Run {
     }
     town.rests(PATIENCE).await;
     let (entries, records) = (town.log.entries(), town.records().await);
-    let lanes = schedule.lanes;
     let terms = Terms {
         settings: &|lane| lanes.get(lane).cloned().unwrap_or_default(),
         is_even: schedule.latency.uneven <= 5 && schedule.latency.thought <= 5,
@@ -121,9 +138,13 @@ async fn play(seed: u64) -> Run {
 }
 
 impl Schedule {
-    fn draw(dice: &Dice) -> Self {
+    fn draw(dice: &Dice, depth: Depth) -> Self {
         let channels = 1 + dice.below(2);
-        let span = *dice.pick(&[5_000, 60_000, 600_000, 3_600_000]);
+        let span = match depth {
+            Depth::Engine => *dice.pick(&[5_000, 60_000, 600_000, 3_600_000]),
+            // The gateway looks after its house every second.
+            Depth::Gateway => *dice.pick(&[5_000, 60_000]),
+        };
         let heals = Duration::from_millis(span) + dice.between(0, span);
         let post = *dice.pick(&[
             StatusSet::default(),
