@@ -226,11 +226,13 @@ impl Router {
         };
         gauge.lock().idle_since = None;
         let (inbox, reader) = feed(INBOX);
+        let longest_rest = settings.retry.longest_rest();
         let (settings, settings_reader) = watch::channel(Some(settings));
         let now = Instant::now();
         let rest_until = self.pauses.remove(&lane).and_then(|until| {
-            let rest = until.saturating_sub(self.parts.world.now());
-            u64::try_from(rest).ok().map(|rest| now + Duration::from_millis(rest))
+            let rest = Duration::from_millis(u64::try_from(until.saturating_sub(self.parts.world.now())).ok()?);
+            // A wall clock that was set back must not stretch a rest beyond the longest that there is.
+            Some(now + rest.min(longest_rest))
         });
         let task = lane::run(Start {
             lane,

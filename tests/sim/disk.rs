@@ -20,14 +20,21 @@ use tokio::time::sleep;
 use super::dice::Dice;
 use super::log::{Ended, Event, Item, Log};
 
-/// What goes wrong with the disk, and until when.
-pub struct Faults {
-    pub dice: Dice,
+/// What goes wrong with the disk, and when.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sick {
+    pub from: Duration,
+    pub until: Duration,
     /// How many operations in a thousand.
     pub permille: u64,
     /// How long an operation takes at most, in milliseconds.
     pub slowest: u64,
-    pub until: Duration,
+}
+
+/// Decides what goes wrong.
+pub struct Faults {
+    pub dice: Dice,
+    pub sick: Sick,
 }
 
 /// What becomes of one operation.
@@ -41,11 +48,12 @@ struct Fate {
 
 impl Faults {
     fn fate(&self, log: &Log) -> Fate {
-        if log.elapsed() >= self.until {
+        let Sick { from, until, permille, slowest } = self.sick;
+        if !(from..until).contains(&log.elapsed()) {
             return Fate::default();
         }
-        let slow = || if self.dice.chance(200) { self.dice.between(0, self.slowest) } else { Duration::ZERO };
-        let sick = self.dice.chance(self.permille);
+        let slow = || if self.dice.chance(200) { self.dice.between(0, slowest) } else { Duration::ZERO };
+        let sick = self.dice.chance(permille);
         Fate { before: slow(), after: slow(), refused: sick, mute: sick && self.dice.chance(500) }
     }
 }

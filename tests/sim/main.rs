@@ -9,6 +9,7 @@ mod house;
 mod log;
 mod network;
 mod promises;
+mod scenario;
 mod schedule;
 mod seeds;
 mod town;

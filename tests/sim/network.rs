@@ -14,7 +14,8 @@ use super::dice::Dice;
 use super::log::{CALL, Event, Item, Log, Said};
 
 /// What may become of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Sky {
     Fine,
     Throttled,

@@ -14,7 +14,7 @@ use tokio::time::sleep_until;
 
 use super::clock::Wall;
 use super::dice::Dice;
-use super::disk::Faults;
+use super::disk::{Faults, Sick};
 use super::log::{Entry, Event, Log};
 use super::network::{Latency, Mail, Network, Receipts, Sky, Tokens, Weather};
 use super::promises::{Tally, Terms, judge};
@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_hours(48);
 
 /// What is done to the town.
 #[derive(Clone, Debug)]
-enum Deed {
+pub enum Deed {
     Message { channel: SmolStr, contact: SmolStr, mid: SmolStr, parts: u8 },
     Webhook { channel: SmolStr, contact: SmolStr, mid: SmolStr },
     Crash,
@@ -43,16 +43,19 @@ pub struct Run {
     pub verdict: Result<Tally, Vec<String>>,
 }
 
-/// What a seed stands for.
-struct Schedule {
-    deeds: Vec<(Duration, Deed)>,
-    lanes: BTreeMap<Lane, LaneSettings>,
-    latency: Latency,
-    weather: Vec<Weather>,
-    /// From then on nothing goes wrong.
-    heals: Duration,
-    feed: usize,
-    post: StatusSet,
+/// What happens to the town, and how it is set up.
+pub struct Schedule {
+    pub deeds: Vec<(Duration, Deed)>,
+    pub lanes: BTreeMap<Lane, LaneSettings>,
+    pub latency: Latency,
+    pub weather: Vec<Weather>,
+    pub receipts: Receipts,
+    /// How long a token is good, if not for ever.
+    pub tokens: Option<Duration>,
+    pub dates: bool,
+    pub sick: Sick,
+    pub feed: usize,
+    pub post: StatusSet,
 }
 
 /// How much of Patchcord takes part.
@@ -66,14 +69,19 @@ pub enum Depth {
 
 /// Runs the schedule of a seed.
 pub fn run(seed: u64, depth: Depth) -> Run {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    runtime.block_on(play(seed, depth))
+    play(seed, depth, |dice| Schedule::draw(dice, depth))
 }
 
-async fn play(seed: u64, depth: Depth) -> Run {
+/// Runs a schedule; the seed decides what it leaves open.
+pub fn play(seed: u64, depth: Depth, schedule: impl FnOnce(&Dice) -> Schedule) -> Run {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let dice = Dice::new(seed);
-    let schedule = Schedule::draw(&dice, depth);
+    let schedule = schedule(&dice);
+    runtime.block_on(happen(schedule, &dice, depth))
+}
+
+async fn happen(schedule: Schedule, dice: &Dice, depth: Depth) -> Run {
     let wall = Wall::new();
     let world = World::new(Arc::new(wall.clone()), Arc::new(SeededEntropy::new(dice.number())));
     let (mail, post_box) = tokio::sync::mpsc::unbounded_channel();
@@ -82,20 +90,12 @@ async fn play(seed: u64, depth: Depth) -> Run {
         log: Log::new(wall.clone()),
         weather: Mutex::new(schedule.weather),
         latency: schedule.latency,
-        receipts: Receipts::Any,
-        tokens: Mutex::new(Tokens {
-            last: dice.chance(500).then(|| dice.between(1000, 60_000)),
-            ..Tokens::default()
-        }),
-        dates: dice.chance(500),
+        receipts: schedule.receipts,
+        tokens: Mutex::new(Tokens { last: schedule.tokens, ..Tokens::default() }),
+        dates: schedule.dates,
         mail,
     };
-    let faults = Faults {
-        dice: Dice::new(dice.number()),
-        permille: *dice.pick(&[0, 0, 20, 150]),
-        slowest: *dice.pick(&[0, 0, 30, 2000]),
-        until: schedule.heals,
-    };
+    let faults = Faults { dice: Dice::new(dice.number()), sick: schedule.sick };
     let (lanes, held) = (schedule.lanes.clone(), Arc::new(AtomicBool::new(false)));
     let is_held = Arc::clone(&held);
     let settings = move |lane: &Lane| {
@@ -138,6 +138,7 @@ async fn play(seed: u64, depth: Depth) -> Run {
 }
 
 impl Schedule {
+    /// One at random, after whose end nothing goes wrong any more.
     fn draw(dice: &Dice, depth: Depth) -> Self {
         let channels = 1 + dice.below(2);
         let span = match depth {
@@ -164,7 +165,15 @@ impl Schedule {
             lanes,
             latency: if dice.chance(500) { quiet } else { wild },
             weather: weather(dice, span, heals),
-            heals,
+            receipts: Receipts::Any,
+            tokens: dice.chance(500).then(|| dice.between(1000, 60_000)),
+            dates: dice.chance(500),
+            sick: Sick {
+                from: Duration::ZERO,
+                until: heals,
+                permille: *dice.pick(&[0, 0, 20, 150]),
+                slowest: *dice.pick(&[0, 0, 30, 2000]),
+            },
             feed: *dice.pick(&[1, 2, 64]),
             post,
         }

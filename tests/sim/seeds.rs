@@ -24,7 +24,7 @@ fn promises_hold_in_random_schedules_of_the_engine() {
 
 #[test]
 fn promises_hold_in_random_schedules_of_the_gateway() {
-    hold(Depth::Gateway, number("PATCHCORD_SCHEDULES").unwrap_or(100_000) / 100);
+    hold(Depth::Gateway, number("PATCHCORD_SCHEDULES").unwrap_or(100_000) / 200);
 }
 
 fn hold(depth: Depth, count: u64) {
