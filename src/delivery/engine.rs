@@ -4,7 +4,7 @@
 //! awaited at shutdown. Up to one window after the start no request starts, since what an earlier process sent
 //! in it is not known (unless the store is new); the pauses that the other side asked for are known, and kept.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ impl Engine {
             stop: stopped,
             reload: Arc::clone(&reload),
             gauges: Arc::clone(&gauges),
-            lanes: HashMap::new(),
+            lanes: BTreeMap::new(),
             pauses: HashMap::new(),
             tasks: JoinSet::new(),
             hosts: Arc::default(),
@@ -101,7 +101,8 @@ struct Router {
     stop: watch::Receiver<Option<Instant>>,
     reload: Arc<Notify>,
     gauges: Gauges,
-    lanes: HashMap<Lane, Running>,
+    /// In an order that repeats itself: they are told of things in turn.
+    lanes: BTreeMap<Lane, Running>,
     pauses: HashMap<Lane, Millis>,
     tasks: JoinSet<()>,
     hosts: Arc<Hosts>,
@@ -125,9 +126,13 @@ impl Router {
         let mut look = true;
         self.forgive().await;
         loop {
-            if look && self.stop.borrow().is_none() {
+            if look {
                 look = false;
                 self.look().await;
+            }
+            // What was told while the store was looked at counts as seen.
+            if self.stop.borrow().is_some() {
+                break;
             }
             tokio::select! {
                 biased;
@@ -221,11 +226,13 @@ impl Router {
         };
         gauge.lock().idle_since = None;
         let (inbox, reader) = feed(INBOX);
+        let longest_rest = settings.retry.longest_rest();
         let (settings, settings_reader) = watch::channel(Some(settings));
         let now = Instant::now();
         let rest_until = self.pauses.remove(&lane).and_then(|until| {
-            let rest = until.saturating_sub(self.parts.world.now());
-            u64::try_from(rest).ok().map(|rest| now + Duration::from_millis(rest))
+            let rest = Duration::from_millis(u64::try_from(until.saturating_sub(self.parts.world.now())).ok()?);
+            // A wall clock that was set back must not stretch a rest beyond the longest that there is.
+            Some(now + rest.min(longest_rest))
         });
         let task = lane::run(Start {
             lane,
@@ -275,8 +282,11 @@ impl Router {
     fn retire(&mut self) {
         let now = Instant::now();
         self.lanes.retain(|_, running| {
-            let limit = running.settings.borrow().as_ref().and_then(|settings| settings.rate.limit());
-            let window = limit.map_or(Duration::ZERO, |(_, window)| window);
+            // What was sent within a window is only known to the task.
+            let window = running.settings.borrow().as_ref().map_or(Duration::ZERO, |settings| {
+                let limits = [settings.rate.limit(), settings.per_contact.limit()];
+                limits.into_iter().flatten().map(|(_, window)| window).max().unwrap_or_default()
+            });
             let idle_since = running.gauge.lock().idle_since;
             let idle = idle_since.is_some_and(|since| {
                 since >= running.last_push && now.saturating_duration_since(since) > IDLE.max(window * 2)

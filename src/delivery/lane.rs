@@ -101,7 +101,7 @@ pub(super) async fn run(mut start: Start) {
         pacer: Pacer::new(settings.rate, start.full_until),
         rest_until: start.rest_until,
         peer: Peer::new(Arc::clone(&start.hosts)),
-        spacing: Spacing::default(),
+        spacing: Spacing::new(start.full_until),
         start,
         settings,
         streak: 0,

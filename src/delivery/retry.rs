@@ -60,7 +60,12 @@ impl RetryPolicy {
         let doubled = 2_u32.saturating_pow(streak.saturating_sub(1).min(31));
         asked
             .unwrap_or_else(|| FIRST_PAUSE.saturating_mul(doubled).min(LONGEST_PAUSE))
-            .min(self.give_up_after.max(LONGEST_PAUSE))
+            .min(self.longest_rest())
+    }
+
+    /// How long a lane rests at most, whatever the other side asked for.
+    pub fn longest_rest(&self) -> Duration {
+        self.give_up_after.max(LONGEST_PAUSE)
     }
 }
 

@@ -1,7 +1,8 @@
 //! The rate for each contact: pure.
 //!
 //! Requests to one contact are spaced evenly, so no window holds more of them than the rate allows. Only contacts
-//! that were written to within one space are remembered.
+//! that were written to within one space are remembered. What an earlier process sent is not known, so every contact
+//! counts as written to by then.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,24 +16,32 @@ use super::rate::Rate;
 const SWEEP: usize = 1024;
 
 /// When each contact may be written to again.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Spacing {
     free_at: HashMap<SmolStr, Instant>,
+    /// Up to then a contact may have been written to.
+    unknown_until: Instant,
     sweep_at: usize,
 }
 
 impl Spacing {
+    /// Knows of no contact; what was sent up to `unknown_until` it can't know.
+    pub(super) fn new(unknown_until: Instant) -> Self {
+        Self { free_at: HashMap::new(), unknown_until, sweep_at: 0 }
+    }
+
     /// Takes the contact's turn, or says when it may be taken.
     pub(super) fn take(&mut self, contact: &SmolStr, rate: Rate, now: Instant) -> Option<Instant> {
         let (count, window) = rate.limit()?;
-        if let Some(free_at) = self.free_at.get(contact).filter(|free_at| **free_at > now) {
-            return Some(*free_at);
+        let space = (window / count).max(Duration::from_millis(1));
+        let free_at = self.free_at.get(contact).copied().unwrap_or(self.unknown_until + space);
+        if free_at > now {
+            return Some(free_at);
         }
         if self.free_at.len() >= self.sweep_at.max(SWEEP) {
             self.free_at.retain(|_, free_at| *free_at > now);
             self.sweep_at = self.free_at.len() * 2;
         }
-        let space = (window / count).max(Duration::from_millis(1));
         self.free_at.insert(contact.clone(), now + space);
         None
     }
@@ -44,7 +53,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_contact_waits_for_its_turn_and_others_do_not() {
-        let (mut spacing, now) = (Spacing::default(), Instant::now());
+        let now = Instant::now();
+        let mut spacing = Spacing::new(now - Duration::from_secs(1));
         let rate = Rate::new(1, Duration::from_secs(1)).unwrap();
         let (a, b) = (SmolStr::new("a"), SmolStr::new("b"));
         assert_eq!(spacing.take(&a, rate, now), None);
@@ -56,8 +66,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_contact_that_an_earlier_process_may_have_written_to_waits() {
+        let start = Instant::now();
+        let (mut spacing, contact) = (Spacing::new(start), SmolStr::new("a"));
+        let rate = Rate::new(3, Duration::from_mins(1)).unwrap();
+        let free = start + Duration::from_secs(20);
+        assert_eq!(spacing.take(&contact, rate, start + Duration::from_secs(5)), Some(free));
+        assert_eq!(spacing.take(&contact, rate, free), None);
+        assert_eq!(spacing.take(&contact, rate, free), Some(free + Duration::from_secs(20)));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn it_forgets_contacts_that_are_free_again() {
-        let (mut spacing, start) = (Spacing::default(), Instant::now());
+        let start = Instant::now();
+        let mut spacing = Spacing::new(start - Duration::from_secs(1));
         let rate = Rate::new(10, Duration::from_secs(1)).unwrap();
         for n in 0..100_000_u32 {
             let now = start + Duration::from_millis(u64::from(n));

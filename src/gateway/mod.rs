@@ -137,8 +137,18 @@ impl Gateway {
         world: World,
         transport: Arc<dyn Transport>,
     ) -> Result<Self, StartError> {
+        Self::with_store(settings, world, transport, open_store)
+    }
+
+    /// The same with another store, which feeds what it commits to the feed that it is given.
+    pub fn with_store(
+        settings: Settings,
+        world: World,
+        transport: Arc<dyn Transport>,
+        open: impl FnOnce(&Settings, Feed) -> Result<Arc<dyn Store>, StoreError>,
+    ) -> Result<Self, StartError> {
         let (feed, reader) = store::feed(FEED);
-        let store = open_store(&settings, feed)?;
+        let store = open(&settings, feed)?;
         let public_url = settings.public_url.clone();
         let media = media::Media::new(&settings.media, &public_url, store.clone(), world.clone());
         let media = Arc::new(media);

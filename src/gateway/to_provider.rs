@@ -89,7 +89,11 @@ impl ToProvider {
                     sending.answer(answer);
                     break;
                 }
-                Next::Wait(key) => self.calls.wait(&key).await,
+                Next::Wait(key) => {
+                    self.calls.wait(&key).await;
+                    // All that waited would go at once now; each has a place of its own in the rate.
+                    return partly(&sending.progress(), Duration::ZERO, None);
+                }
                 Next::Done(_) => break,
             }
         }

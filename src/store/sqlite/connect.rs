@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::fault::open_error;
@@ -70,6 +71,10 @@ impl Place {
         };
         let connection = connection.map_err(|error| open_error(self.path(), &error))?;
         connection.set_prepared_statement_cache_capacity(64);
+        // Plans do not depend on what is bound: a cached statement would otherwise be prepared anew for each use.
+        connection
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+            .map_err(|error| open_error(self.path(), &error))?;
         connection.busy_timeout(Duration::from_secs(5)).map_err(|error| open_error(self.path(), &error))?;
         Ok(connection)
     }

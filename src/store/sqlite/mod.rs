@@ -4,6 +4,7 @@
 //! Invariant: what is answered with success is on disk. Every queue to the writer is bounded.
 
 mod accept;
+mod commands;
 mod connect;
 mod examine;
 mod fault;
@@ -35,9 +36,9 @@ use rusqlite::Connection;
 use smol_str::SmolStr;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use self::commands::Commands;
 use self::connect::Place;
 use self::purge::Cursor;
-use self::seen::Seen;
 use self::writer::{Command, Done, Work, Writer};
 use super::{
     Acceptance, Accepted, Answer, Counts, Delivery, DeliveryId, Feed, Filter, Finding, Lane, LaneDepth,
@@ -49,7 +50,7 @@ use crate::world::Millis;
 
 /// A store in one SQLite database.
 pub struct SqliteStore {
-    commands: mpsc::Sender<Command>,
+    commands: Commands,
     /// `None` for a database in memory, which only the writer's connection can see.
     readers: Option<Arc<Readers>>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -73,18 +74,28 @@ impl SqliteStore {
         Self::start(&Place::Memory, options, feed)
     }
 
+    /// The same without a thread: whoever asks does the work, so a run can be repeated.
+    pub fn inline(options: &Options, feed: Feed) -> Result<Self, StoreError> {
+        let place = Place::Memory;
+        let writer = Writer::new(place.clone(), place.writer()?, options.retention, feed)?;
+        Ok(Self::of(Commands::inline(writer)))
+    }
+
+    /// The store of the process that comes after the one with this [`SqliteStore::inline`], which is closed from now
+    /// on.
+    pub fn succeed(&self, options: &Options, feed: Feed) -> Result<Self, StoreError> {
+        let connection = self.commands.take().ok_or(StoreError::Closed)?.connection;
+        let writer = Writer::new(Place::Memory, connection, options.retention, feed)?;
+        Ok(Self::of(Commands::inline(writer)))
+    }
+
+    fn of(commands: Commands) -> Self {
+        Self { commands, readers: None, thread: Mutex::default(), _lock: None }
+    }
+
     fn start(place: &Place, options: &Options, feed: Feed) -> Result<Self, StoreError> {
         let lock = place.lock()?;
-        let connection = place.writer()?;
-        let seen = Seen::load(&connection).map_err(|error| fault::store_error(&error))?;
-        let writer = Writer {
-            place: place.clone(),
-            connection,
-            seen,
-            retention: options.retention,
-            feed,
-            doubtful: false,
-        };
+        let writer = Writer::new(place.clone(), place.writer()?, options.retention, feed)?;
         let readers = match place {
             Place::Memory => None,
             Place::File(_) | Place::Foreign(_) => Some(Arc::new(Readers {
@@ -98,6 +109,7 @@ impl SqliteStore {
             .name("store-writer".into())
             .spawn(move || writer.run(requests))
             .map_err(|error| StoreError::Internal(error.to_string()))?;
+        let commands = Commands::Thread(commands);
         Ok(Self { commands, readers, thread: Mutex::new(Some(thread)), _lock: lock })
     }
 
@@ -137,14 +149,14 @@ impl SqliteStore {
     }
 }
 
-async fn write(commands: mpsc::Sender<Command>, work: Work) -> Result<Done, StoreError> {
+async fn write(commands: Commands, work: Work) -> Result<Done, StoreError> {
     let (reply, answer) = oneshot::channel();
     commands.send(Command::Write(work, reply)).await.map_err(|_| StoreError::Closed)?;
     answer.await.unwrap_or(Err(StoreError::Closed))
 }
 
 async fn read_by_writer<T: Send + 'static>(
-    commands: mpsc::Sender<Command>,
+    commands: Commands,
     job: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
 ) -> Result<T, StoreError> {
     let (reply, answer) = oneshot::channel();

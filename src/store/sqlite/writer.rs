@@ -82,15 +82,36 @@ pub(super) enum Command {
 
 /// The writer's own things.
 pub(super) struct Writer {
-    pub(super) place: Place,
+    place: Place,
     pub(super) connection: Connection,
-    pub(super) seen: Seen,
-    pub(super) retention: Retention,
-    pub(super) feed: Feed,
-    pub(super) doubtful: bool,
+    seen: Seen,
+    retention: Retention,
+    feed: Feed,
+    doubtful: bool,
 }
 
 impl Writer {
+    /// A writer to an open database.
+    pub(super) fn new(
+        place: Place,
+        connection: Connection,
+        retention: Retention,
+        feed: Feed,
+    ) -> Result<Self, StoreError> {
+        let seen = Seen::load(&connection).map_err(|error| fault::store_error(&error))?;
+        Ok(Self { place, connection, seen, retention, feed, doubtful: false })
+    }
+
+    /// Does one thing at once; whether more may come.
+    pub(super) fn obey(&mut self, command: Command) -> bool {
+        match command {
+            Command::Write(work, reply) => self.write(&mut vec![(work, reply)]),
+            Command::Run(job) => job(&mut self.connection),
+            Command::Close => return false,
+        }
+        true
+    }
+
     /// Works until told to close or nobody can ask any more.
     pub(super) fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         let mut batch = Vec::with_capacity(BATCH);

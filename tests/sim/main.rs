@@ -1,0 +1,16 @@
+//! The simulator: the real engine on the real store, with a virtual clock, seeded randomness, a scripted network and
+//! a disk that fails. The same seed gives the same run.
+
+mod carrier;
+mod clock;
+mod dice;
+mod disk;
+mod house;
+mod log;
+mod network;
+mod promises;
+mod scenario;
+mod schedule;
+mod seeds;
+mod town;
+mod transport;

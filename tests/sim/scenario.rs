@@ -1,0 +1,405 @@
+//! Scenarios from files: what arrives when, how the network fares, what goes wrong, and what must be so in the end,
+//! besides all promises. `PATCHCORD_SCENARIO=NAME` runs only that one and prints what happens in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use patchcord::delivery::{BreakerPolicy, LaneSettings, Rate, RetryPolicy};
+use patchcord::message::Status;
+use patchcord::store::{Direction, Lane, Record, StatusSet};
+use patchcord::world::Millis;
+use serde::Deserialize;
+use smol_str::{SmolStr, format_smolstr};
+
+use super::disk::Sick;
+use super::log::{CALL, Entry, Event, Said, trace};
+use super::network::{Latency, Receipts, Sky, Weather};
+use super::promises::Tally;
+use super::schedule::{Deed, Depth, Run, Schedule, play};
+use super::town::channel;
+
+/// A length of time: `250ms`, `3s`, `5m`, `1h`, `2d`, with a minus where it goes back.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(try_from = "String")]
+struct Time(Millis);
+
+impl TryFrom<String> for Time {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let digits = text.trim_end_matches(char::is_alphabetic);
+        let unit = match &text[digits.len()..] {
+            "ms" => 1,
+            "s" => 1000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            other => return Err(format!("`{other}` is no unit of time")),
+        };
+        digits.parse::<Millis>().map(|number| Self(number * unit)).map_err(|error| error.to_string())
+    }
+}
+
+impl Time {
+    fn duration(self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0).unwrap())
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Scenario {
+    #[serde(rename = "about")]
+    _about: String,
+    #[serde(default)]
+    channel: Settings,
+    /// What the platform sends.
+    #[serde(default)]
+    messages: Vec<Burst>,
+    /// What contacts write.
+    #[serde(default)]
+    webhooks: Vec<Burst>,
+    /// What the provider says of every message that it took.
+    #[serde(default)]
+    receipts: Vec<Receipt>,
+    /// How long a token is good; for ever unless given.
+    tokens: Option<Time>,
+    /// How `after` is said.
+    #[serde(default)]
+    after_is: Form,
+    /// The first that fits holds; fine otherwise.
+    #[serde(default)]
+    weather: Vec<Spell>,
+    /// What goes wrong with the gateway itself.
+    #[serde(default)]
+    events: Vec<Happens>,
+    disk: Option<Disk>,
+    /// What must be so in the end, by name.
+    then: BTreeMap<String, Bound>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Settings {
+    rate: String,
+    per_contact: String,
+    platform_rate: String,
+    in_flight: usize,
+    timeout: Time,
+    first: Time,
+    max: Time,
+    attempts: Option<u32>,
+    give_up_after: Time,
+    statuses: Vec<Status>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            rate: "20/s".into(),
+            per_contact: "unlimited".into(),
+            platform_rate: "20/s".into(),
+            in_flight: 32,
+            timeout: Time(30_000),
+            first: Time(1000),
+            max: Time(600_000),
+            attempts: None,
+            give_up_after: Time(24 * 3_600_000),
+            statuses: vec![Status::Delivered, Status::Read, Status::Failed],
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Burst {
+    at: Time,
+    /// How far apart.
+    #[serde(default)]
+    every: Time,
+    #[serde(default = "one")]
+    times: u64,
+    /// In turn.
+    #[serde(default = "one")]
+    contacts: u64,
+    #[serde(default = "one_part")]
+    parts: u8,
+    /// Each once more, after so long.
+    again_after: Option<Time>,
+}
+
+fn one() -> u64 {
+    1
+}
+
+fn one_part() -> u8 {
+    1
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Receipt {
+    status: Status,
+    after: Time,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Form {
+    #[default]
+    Seconds,
+    Date,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Side {
+    Provider,
+    Platform,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Spell {
+    #[serde(default)]
+    from: Time,
+    until: Option<Time>,
+    at: Side,
+    contact: Option<SmolStr>,
+    times: Option<u64>,
+    /// How long it asks to be left alone.
+    after: Option<Time>,
+    /// In so many cases of all.
+    answers: BTreeMap<Sky, u64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Happens {
+    at: Time,
+    /// It loses its power, and comes back after so long.
+    crash: Option<Time>,
+    /// It is stopped in order, and comes back after so long.
+    stop: Option<Time>,
+    /// The wall clock jumps.
+    jump: Option<Time>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Disk {
+    from: Time,
+    until: Time,
+    /// How many operations in a thousand.
+    refuses: u64,
+    slowest: Time,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Bound {
+    Exactly(u64),
+    Within {
+        #[serde(default)]
+        at_least: u64,
+        at_most: Option<u64>,
+    },
+}
+
+impl Bound {
+    fn holds(&self, figure: u64) -> bool {
+        match *self {
+            Self::Exactly(wanted) => figure == wanted,
+            Self::Within { at_least, at_most } => {
+                figure >= at_least && at_most.is_none_or(|at_most| figure <= at_most)
+            }
+        }
+    }
+}
+
+impl Scenario {
+    fn schedule(&self) -> Schedule {
+        let mut deeds = Vec::new();
+        for (number, burst) in self.messages.iter().enumerate() {
+            deeds.extend(burst.all().map(|(at, contact, n)| {
+                let mid = format_smolstr!("m{number}-{n}");
+                (at, Deed::Message { channel: channel(0), contact, mid, parts: burst.parts })
+            }));
+        }
+        for (number, burst) in self.webhooks.iter().enumerate() {
+            for (at, contact, n) in burst.all() {
+                let webhook = Deed::Webhook { channel: channel(0), contact, mid: format_smolstr!("w{number}-{n}") };
+                deeds.extend(burst.again_after.map(|after| (at + after.duration(), webhook.clone())));
+                deeds.push((at, webhook));
+            }
+        }
+        for it in &self.events {
+            let at = it.at.duration();
+            deeds.extend(it.crash.map(|_| (at, Deed::Crash)));
+            deeds.extend(it.stop.map(|_| (at, Deed::Stop { within: Duration::from_secs(5) })));
+            deeds.extend(it.crash.or(it.stop).map(|down| (at + down.duration(), Deed::Start)));
+            deeds.extend(it.jump.map(|by| (at, Deed::Jump(by.0))));
+        }
+        deeds.sort_by_key(|(at, _)| *at);
+        let post: StatusSet = self.channel.statuses.iter().copied().collect();
+        let disk = self.disk.as_ref();
+        Schedule {
+            deeds,
+            lanes: self.channel.lanes(post),
+            latency: Latency { least: 20, uneven: 5, thought: 5 },
+            weather: self.weather.iter().map(Spell::weather).collect(),
+            receipts: Receipts::These(self.receipts.iter().map(|it| (it.status, it.after.duration())).collect()),
+            tokens: self.tokens.map(Time::duration),
+            dates: self.after_is == Form::Date,
+            sick: disk.map_or(Sick::default(), |disk| Sick {
+                from: disk.from.duration(),
+                until: disk.until.duration(),
+                permille: disk.refuses,
+                slowest: u64::try_from(disk.slowest.0).unwrap(),
+            }),
+            feed: 64,
+            post,
+        }
+    }
+}
+
+impl Settings {
+    fn lanes(&self, post: StatusSet) -> BTreeMap<Lane, LaneSettings> {
+        let rate = |text: &str| text.parse::<Rate>().unwrap();
+        let outbound = LaneSettings {
+            rate: rate(&self.rate),
+            per_contact: rate(&self.per_contact),
+            in_flight: self.in_flight,
+            retry: RetryPolicy {
+                first: self.first.duration(),
+                max: self.max.duration(),
+                attempts: self.attempts,
+                give_up_after: self.give_up_after.duration(),
+            },
+            breaker: BreakerPolicy::default(),
+            post,
+            time_limit: self.timeout.duration(),
+            ..LaneSettings::default()
+        };
+        let inbound = LaneSettings { rate: rate(&self.platform_rate), post, ..LaneSettings::default() };
+        [(Lane::outbound(channel(0)), outbound), (Lane::inbound(channel(0)), inbound)].into()
+    }
+}
+
+impl Burst {
+    fn all(&self) -> impl Iterator<Item = (Duration, SmolStr, u64)> {
+        (0..self.times).map(|n| {
+            let at = self.at.duration() + self.every.duration() * u32::try_from(n).unwrap();
+            (at, format_smolstr!("c{}", n % self.contacts), n)
+        })
+    }
+}
+
+impl Spell {
+    fn weather(&self) -> Weather {
+        let after = self.after.map(|after| u64::try_from(after.0).unwrap());
+        Weather {
+            from: self.from.duration(),
+            until: self.until.map_or(Duration::MAX, Time::duration),
+            side: Some(match self.at {
+                Side::Provider => Direction::Outbound,
+                Side::Platform => Direction::Inbound,
+            }),
+            contact: self.contact.clone(),
+            times: self.times,
+            after: after.map(|after| (after, after)),
+            odds: self.answers.iter().map(|(sky, odds)| (*sky, *odds)).collect(),
+        }
+    }
+}
+
+/// What can be said of a run in figures.
+fn figure(name: &str, run: &Run, tally: &Tally) -> u64 {
+    let told = |status| {
+        let is = |event: &Event| matches!(event, Event::Begins { item, said: Said::Taken { .. }, .. } if item.status == Some(status));
+        run.entries.iter().filter(|entry| is(&entry.event)).count() as u64
+    };
+    match name {
+        "calls" => calls(&run.entries),
+        "duplicates" => duplicates(&run.entries),
+        "seconds" => run.entries.last().map_or(0, |last| last.at.as_secs()),
+        "silence" => silence(&run.entries),
+        "told_delivered" => told(Status::Delivered),
+        "told_read" => told(Status::Read),
+        "told_failed" => told(Status::Failed),
+        "webhooks" => webhooks(&run.records),
+        other => tally.of(other).unwrap_or_else(|| panic!("nothing is known of `{other}`")),
+    }
+}
+
+fn calls(entries: &[Entry]) -> u64 {
+    let is = |entry: &&Entry| matches!(&entry.event, Event::Begins { item, .. } if item.kind == CALL);
+    entries.iter().filter(is).count() as u64
+}
+
+/// Messages from contacts that were queued.
+fn webhooks(records: &[Record]) -> u64 {
+    let is = |it: &&Record| it.delivery.lane.direction == Direction::Inbound && it.delivery.kind.as_str() == "message";
+    records.iter().filter(is).count() as u64
+}
+
+/// How often something arrived that had arrived before.
+fn duplicates(entries: &[Entry]) -> u64 {
+    let mut arrived = BTreeSet::new();
+    let again = entries.iter().filter(|entry| match &entry.event {
+        Event::Begins { item, part, said: Said::Taken { .. } | Said::Lost { .. }, .. } => {
+            !arrived.insert((item.clone(), *part))
+        }
+        _ => false,
+    });
+    again.count() as u64
+}
+
+/// For how many seconds the provider heard nothing, at most.
+fn silence(entries: &[Entry]) -> u64 {
+    let heard = entries.iter().filter_map(|entry| match &entry.event {
+        Event::Begins { item, .. } if item.lane.direction == Direction::Outbound => Some(entry.at),
+        _ => None,
+    });
+    let heard: Vec<Duration> = heard.collect();
+    heard.windows(2).map(|pair| (pair[1] - pair[0]).as_secs()).max().unwrap_or_default()
+}
+
+fn run(path: &Path) -> Vec<String> {
+    let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+    let text = std::fs::read_to_string(path).unwrap();
+    let scenario: Scenario = serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let began = Instant::now();
+    let run = play(1, Depth::Gateway, |_| scenario.schedule());
+    if std::env::var("PATCHCORD_SCENARIO").is_ok() {
+        println!("{}", trace(&run.entries));
+    }
+    let tally = match &run.verdict {
+        Ok(tally) => *tally,
+        Err(broken) => return broken.iter().map(|what| format!("{name}: {what}")).collect(),
+    };
+    let simulated = run.entries.last().map_or(Duration::ZERO, |last| last.at);
+    println!("{name}: {simulated:.1?} in {:.1?}: {tally:?}", began.elapsed());
+    let wrong = scenario.then.iter().filter_map(|(what, bound)| {
+        let figure = figure(what, &run, &tally);
+        (!bound.holds(figure)).then(|| format!("{name}: {what} is {figure}, wanted is {bound:?}"))
+    });
+    wrong.collect()
+}
+
+#[test]
+fn scenarios_end_as_they_say() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sim/scenarios");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    if let Ok(only) = std::env::var("PATCHCORD_SCENARIO") {
+        files.retain(|path| path.file_stem().is_some_and(|stem| stem == only.as_str()));
+    }
+    assert!(!files.is_empty());
+    let wrong: Vec<String> = std::thread::scope(|scope| {
+        let runs: Vec<_> = files.iter().map(|path| scope.spawn(|| run(path))).collect();
+        runs.into_iter().flat_map(|run| run.join().unwrap()).collect()
+    });
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}

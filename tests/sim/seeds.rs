@@ -1,0 +1,83 @@
+//! Many random schedules. `PATCHCORD_SEED=N` runs only that one and prints what happens in it, and
+//! `PATCHCORD_SCHEDULES=N` sets how many there are.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use super::log::trace;
+use super::promises::Tally;
+use super::schedule::{Depth, run};
+
+/// How many failing seeds are enough.
+const ENOUGH: usize = 5;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
+}
+
+#[test]
+fn promises_hold_in_random_schedules_of_the_engine() {
+    hold(Depth::Engine, number("PATCHCORD_SCHEDULES").unwrap_or(100_000));
+}
+
+#[test]
+fn promises_hold_in_random_schedules_of_the_gateway() {
+    hold(Depth::Gateway, number("PATCHCORD_SCHEDULES").unwrap_or(100_000) / 200);
+}
+
+fn hold(depth: Depth, count: u64) {
+    if let Some(seed) = number("PATCHCORD_SEED") {
+        let run = run(seed, depth);
+        println!("{}", trace(&run.entries));
+        match run.verdict {
+            Ok(tally) => println!("{tally:?}"),
+            Err(broken) => panic!("\n{}", broken.join("\n")),
+        }
+        return;
+    }
+    let began = Instant::now();
+    let (next, total, failing) = (AtomicU64::new(0), Mutex::new(Tally::default()), Mutex::new(Vec::new()));
+    let work = || {
+        let mut tally = Tally::default();
+        while failing.lock().unwrap().len() < ENOUGH {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= count {
+                break;
+            }
+            match run(seed, depth).verdict {
+                Ok(one) => tally.add(&one),
+                Err(broken) => failing.lock().unwrap().push((seed, broken)),
+            }
+        }
+        total.lock().unwrap().add(&tally);
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(work);
+        }
+    });
+    let (tally, failing) = (total.into_inner().unwrap(), failing.into_inner().unwrap());
+    println!("{depth:?}: {} schedules in {:.1?}: {tally:?}", next.into_inner().min(count), began.elapsed());
+    let told: Vec<String> =
+        failing.iter().map(|(seed, broken)| format!("PATCHCORD_SEED={seed}\n{}", broken.join("\n"))).collect();
+    assert!(told.is_empty(), "{}", told.join("\n"));
+    // A promise that was never put to the test holds nothing.
+    assert!(!tally.has_none(), "{tally:?}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    for (depth, seeds) in [(Depth::Engine, 200), (Depth::Gateway, 20)] {
+        let mut runs = BTreeSet::new();
+        for seed in 0..seeds {
+            let (one, two) = (run(seed, depth), run(seed, depth));
+            let text = trace(&one.entries);
+            assert_eq!(text, trace(&two.entries), "{depth:?} {seed}");
+            assert_eq!(one.records, two.records, "{depth:?} {seed}");
+            runs.insert(text);
+        }
+        assert_eq!(runs.len() as u64, seeds, "different seeds give different runs");
+    }
+}
