@@ -61,18 +61,13 @@ pub(super) async fn attempt(
     Answered { delivery, ticket, report, began, at: Instant::now() }
 }
 
-/// Notes that an attempt begins, until the note is written, and then makes it. A store that is closed before ends it
-/// without an attempt.
-pub(super) async fn noted(
-    store: Arc<dyn Store>,
-    id: DeliveryId,
-    attempt: impl Future<Output = Answered>,
-) -> Option<Answered> {
+/// Notes that an attempt begins, until the note is written; `false` when the store was closed before.
+pub(super) async fn note(store: Arc<dyn Store>, id: DeliveryId) -> bool {
     let mut wait = FIRST_WAIT;
     loop {
         match store.begin(id).await {
-            Ok(()) => return Some(attempt.await),
-            Err(StoreError::Closed) => return None,
+            Ok(()) => return true,
+            Err(StoreError::Closed) => return false,
             Err(error) => tracing::error!(id, %error, "an attempt is not begun yet"),
         }
         tokio::time::sleep(wait).await;

@@ -89,10 +89,10 @@ pub fn judge(
 }
 
 /// What follows for a delivery that the other side may have taken, and that must not arrive twice.
-pub fn hold(fault: &Fault, delivery: &Delivery) -> Judgement {
+pub fn hold(fault: &Fault, attempts: u32) -> Judgement {
     Judgement {
         ending: Ending::Held { reason: format!("the other side may have taken it: {fault}") },
-        attempts: delivery.attempts.saturating_add(1),
+        attempts,
         again_after: None,
         rest: None,
         opted_out: false,

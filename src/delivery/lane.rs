@@ -4,6 +4,7 @@
 //! contact has at most one delivery under way, and its next one goes after the outcome is on disk; requests under
 //! way, and outcomes not yet on disk, are bounded.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ use crate::store::{
 };
 use crate::world::{Millis, World};
 
+/// How many attempts are noted before their turn, where that is asked for: so many may be in doubt without need.
+const NOTED_AHEAD: usize = 4;
 /// How long to wait after the store could not be read.
 const READ_AGAIN: Duration = Duration::from_secs(1);
 
@@ -61,12 +64,8 @@ enum Step {
         id: i64,
         again_at: Option<Instant>,
     },
-    /// The store was closed before the attempt was begun.
-    Closed,
-}
-
-fn answered_step(answered: Answered) -> Step {
-    Step::Answered(Box::new(answered))
+    /// It is on disk that this one is about to be tried; not if the store was closed before.
+    Noted(Arc<Delivery>, bool),
 }
 
 struct Running {
@@ -81,6 +80,10 @@ struct Running {
     /// Throttled answers in a row.
     streak: u32,
     attempts: usize,
+    /// Those of which it is on disk that they are about to be tried.
+    noted: VecDeque<Arc<Delivery>>,
+    /// How many such notes are being written.
+    noting: usize,
     steps: JoinSet<Step>,
     reading: OptionFuture<BoxFuture<'static, Page>>,
     read_not_before: Option<Instant>,
@@ -106,6 +109,8 @@ pub(super) async fn run(mut start: Start) {
         settings,
         streak: 0,
         attempts: 0,
+        noted: VecDeque::new(),
+        noting: 0,
         steps: JoinSet::new(),
         reading: None.into(),
         read_not_before: None,
@@ -156,6 +161,7 @@ impl Running {
                     // An engine that is gone without a word waits for nothing.
                     let until = *self.start.stop.borrow_and_update();
                     self.deadline = if stopped.is_ok() { until } else { Some(now) };
+                    self.take_notes_back();
                 }
                 () = self.peer.works_again() => {}
                 () = sleep_until(alarm.unwrap_or(now)), if alarm.is_some() => {}
@@ -222,51 +228,97 @@ impl Running {
             .into_iter()
             .flatten()
             .min();
+        let sooner =
+            |alarm: Option<Instant>, then| Some(alarm.map_or(then, |alarm: Instant| alarm.min(then)));
         loop {
-            if self.held || self.rest_until.is_some() || !self.queue.has_ready() || !room(self) {
+            let is_held = self.held || self.rest_until.is_some();
+            if is_held || !room(self) || (self.noted.is_empty() && !self.queue.has_ready()) {
                 self.pacer.rest();
+                if is_held {
+                    self.take_notes_back();
+                }
                 return alarm;
             }
             if let Some(until) = self.peer.paused_until(now) {
                 self.pacer.rest();
-                return Some(alarm.map_or(until, |alarm| alarm.min(until)));
+                self.take_notes_back();
+                return sooner(alarm, until);
+            }
+            if self.settings.hold_doubtful {
+                alarm = self.note_ahead(now).map_or(alarm, |then| sooner(alarm, then));
             }
             let ready_at = self.pacer.ready_at(now);
             if ready_at > now {
-                alarm = Some(alarm.map_or(ready_at, |alarm| alarm.min(ready_at)));
+                return sooner(alarm, ready_at);
+            }
+            let noted = self.noted.pop_front();
+            if noted.is_none() && self.settings.hold_doubtful {
                 return alarm;
             }
-            let Some(delivery) = self.queue.next() else { return alarm };
-            if delivery.in_doubt && self.settings.hold_doubtful {
-                self.hold(&delivery, "the gateway ended while it was sent");
-                continue;
-            }
-            if let Some(due) = self.due(&delivery, now) {
-                self.queue.wait(&delivery.contact, delivery.id, due);
-                alarm = Some(alarm.map_or(due, |alarm| alarm.min(due)));
-                continue;
-            }
-            if let Some(free_at) = self.spacing.take(&delivery.contact, self.settings.per_contact, now) {
-                self.queue.wait(&delivery.contact, delivery.id, free_at);
-                alarm = Some(alarm.map_or(free_at, |alarm| alarm.min(free_at)));
+            let Some(delivery) = noted.or_else(|| self.queue.next()) else { return alarm };
+            if let Some(then) = self.not_yet(&delivery, now) {
+                self.queue.wait(&delivery.contact, delivery.id, then);
+                alarm = sooner(alarm, then);
                 continue;
             }
             if let Err(then) = self.peer.start(now, self.settings.time_limit) {
                 self.queue.wait(&delivery.contact, delivery.id, then);
-                alarm = Some(alarm.map_or(then, |alarm| alarm.min(then)));
+                alarm = sooner(alarm, then);
                 continue;
             }
+            self.spacing.take(&delivery.contact, self.settings.per_contact, now);
             let ticket = self.pacer.start(now);
             self.attempts += 1;
-            let (carrier, id) = (Arc::clone(&self.start.carrier), delivery.id);
+            let carrier = Arc::clone(&self.start.carrier);
             let attempt = attempt::attempt(carrier, delivery, ticket, self.settings.time_limit);
-            if self.settings.hold_doubtful {
-                let noted = attempt::noted(Arc::clone(&self.start.store), id, attempt);
-                self.steps.spawn(noted.map(|answered| answered.map_or(Step::Closed, answered_step)));
+            self.steps.spawn(attempt.map(|answered| Step::Answered(Box::new(answered))));
+        }
+    }
+
+    /// Writes down for the next few deliveries that they are about to be tried; gives the moment to look again.
+    fn note_ahead(&mut self, now: Instant) -> Option<Instant> {
+        let mut again = None;
+        let most = NOTED_AHEAD.min(self.settings.in_flight.max(1).saturating_sub(self.attempts));
+        while self.noting + self.noted.len() < most {
+            let Some(delivery) = self.queue.next() else { break };
+            if delivery.in_doubt {
+                self.hold(&delivery, "the gateway ended while it was sent");
+            } else if let Some(then) = self.not_yet(&delivery, now) {
+                self.queue.wait(&delivery.contact, delivery.id, then);
+                again = Some(again.map_or(then, |again: Instant| again.min(then)));
             } else {
-                self.steps.spawn(attempt.map(answered_step));
+                self.noting += 1;
+                let noted = attempt::note(Arc::clone(&self.start.store), delivery.id);
+                self.steps.spawn(noted.map(|noted| Step::Noted(delivery, noted)));
             }
         }
+        again
+    }
+
+    /// Nothing is tried for a while: what was noted ahead is in no doubt.
+    fn take_notes_back(&mut self) {
+        for delivery in std::mem::take(&mut self.noted) {
+            let it = Judgement {
+                ending: Ending::Retry {
+                    not_before: delivery.not_before,
+                    error: String::new(),
+                    progress: None,
+                    pause_lane: None,
+                },
+                attempts: delivery.attempts,
+                again_after: Some(Duration::ZERO),
+                rest: None,
+                opted_out: false,
+            };
+            let now = Instant::now();
+            self.settle(delivery, it, Vec::new(), self.start.world.now(), (now, now));
+        }
+    }
+
+    /// When a delivery may be tried, if not now.
+    fn not_yet(&self, delivery: &Delivery, now: Instant) -> Option<Instant> {
+        let free_at = || self.spacing.free_at(&delivery.contact, self.settings.per_contact, now);
+        self.due(delivery, now).or_else(free_at)
     }
 
     /// When a delivery may be tried, if that is later than now and it has not waited for it yet.
@@ -285,8 +337,16 @@ impl Running {
             Ok(Step::Answered(answered)) => self.answered(*answered),
             Ok(Step::Settled { contact, id, again_at: Some(due) }) => self.queue.wait(&contact, id, due),
             Ok(Step::Settled { contact, .. }) => self.queue.done(&contact),
-            // Nothing more can be done in a store that is closed: the gateway is ending.
-            Ok(Step::Closed) => self.attempts -= 1,
+            Ok(Step::Noted(delivery, noted)) => {
+                self.noting -= 1;
+                // Nothing more can be done in a store that is closed: the gateway is ending.
+                if noted {
+                    self.noted.push_back(delivery);
+                }
+                if self.deadline.is_some() {
+                    self.take_notes_back();
+                }
+            }
             // Neither step panics and nobody aborts one; the contact would stay as it is until a restart.
             Err(error) => tracing::error!(lane = %self.start.lane, %error, "a step was lost"),
         }
@@ -310,7 +370,7 @@ impl Running {
         let policy = &self.settings.retry;
         let it = match (outcome, pause) {
             (Outcome::Retry { fault, .. }, _) if in_doubt && self.settings.hold_doubtful => {
-                hold(&fault, &delivery)
+                hold(&fault, delivery.attempts.saturating_add(1))
             }
             (Outcome::Retry { after, fault, progress }, Some(pause)) => {
                 postpone(&fault, progress, &delivery, now, pause.max(after.unwrap_or_default()), policy)
@@ -329,7 +389,7 @@ impl Running {
         let now = Instant::now();
         self.settle(
             Arc::clone(delivery),
-            hold(&fault, delivery),
+            hold(&fault, delivery.attempts),
             Vec::new(),
             self.start.world.now(),
             (now, now),

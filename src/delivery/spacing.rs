@@ -30,12 +30,16 @@ impl Spacing {
         Self { free_at: HashMap::new(), unknown_until, sweep_at: 0 }
     }
 
+    /// When the contact's turn may be taken, if not now.
+    pub(super) fn free_at(&self, contact: &SmolStr, rate: Rate, now: Instant) -> Option<Instant> {
+        let free_at = self.free_at.get(contact).copied().unwrap_or(self.unknown_until + space(rate)?);
+        (free_at > now).then_some(free_at)
+    }
+
     /// Takes the contact's turn, or says when it may be taken.
     pub(super) fn take(&mut self, contact: &SmolStr, rate: Rate, now: Instant) -> Option<Instant> {
-        let (count, window) = rate.limit()?;
-        let space = (window / count).max(Duration::from_millis(1));
-        let free_at = self.free_at.get(contact).copied().unwrap_or(self.unknown_until + space);
-        if free_at > now {
+        let space = space(rate)?;
+        if let Some(free_at) = self.free_at(contact, rate, now) {
             return Some(free_at);
         }
         if self.free_at.len() >= self.sweep_at.max(SWEEP) {
@@ -45,6 +49,11 @@ impl Spacing {
         self.free_at.insert(contact.clone(), now + space);
         None
     }
+}
+
+/// The time between two requests to a contact; none where there need not be any.
+fn space(rate: Rate) -> Option<Duration> {
+    rate.limit().map(|(count, window)| (window / count).max(Duration::from_millis(1)))
 }
 
 #[cfg(test)]

@@ -60,6 +60,7 @@ impl Carrier for Wire {
 fn report(delivery: &Delivery, part: usize, said: Said) -> Report {
     let fault = |code: &str| Fault { code: code.into(), message: "so it was written".into() };
     let is_well = !matches!(said, Said::Trouble(_) | Said::Lost { .. } | Said::Unreachable);
+    let in_doubt = matches!(said, Said::Lost { .. });
     let outcome = match said {
         Said::Taken { id, rest } => {
             let done = delivery.progress.iter().map(String::as_str).chain([id.as_str()]);
@@ -83,10 +84,8 @@ fn report(delivery: &Delivery, part: usize, said: Said) -> Report {
         | Said::Silent
         | Said::Panic
         | Said::Token(_)
-        | Said::Expired => {
-            Outcome::Retry { after: None, fault: fault("broken"), progress: None }
-        }
+        | Said::Expired => Outcome::Retry { after: None, fault: fault("broken"), progress: None },
     };
     let host = format!("{} {}", delivery.lane.channel, delivery.lane.direction.as_str());
-    Report { contacted: Some(Contacted { host: host.into(), is_well }), ..outcome.into() }
+    Report { contacted: Some(Contacted { host: host.into(), is_well }), in_doubt, ..outcome.into() }
 }

@@ -10,8 +10,8 @@ use patchcord::memory::{Memory, Remember};
 use patchcord::message::{self, EventKind, Status};
 use patchcord::store::{
     Acceptance, Accepted, Answer, Counts, Delivery, DeliveryId, Ending, Filter, Finding, Lane, LaneDepth,
-    NewDelivery, ParkedFilter, Purged, Record, Records, Retention, SentPart, Settled, Settlement, SqliteStore,
-    Store, StoreError, Tally, Webhook, WebhookId,
+    NewDelivery, ParkedFilter, Purged, Record, Records, Retention, SentPart, Settled, Settlement,
+    SqliteStore, Store, StoreError, Tally, Webhook, WebhookId,
 };
 use patchcord::world::Millis;
 use smol_str::SmolStr;
@@ -158,6 +158,7 @@ impl Records for Disk {
 
 impl Store for Disk {
     reads! {
+        begin(id: DeliveryId) -> ();
         page(lane: Lane, after: DeliveryId, limit: usize) -> Vec<Arc<Delivery>>;
         page_contact(lane: Lane, contact: SmolStr, after: DeliveryId, upto: DeliveryId, limit: usize) -> Vec<Arc<Delivery>>;
         original(channel: SmolStr, alias: SmolStr) -> Option<SmolStr>;
@@ -199,6 +200,7 @@ impl Store for Disk {
             }
             Ending::Failed { .. } => Ended::Failed,
             Ending::Dead { .. } => Ended::Dead,
+            Ending::Held { .. } => Ended::Held,
         };
         let (log, open) = (self.log.clone(), Arc::clone(&self.open));
         let settles = move |settled: &Settled| {

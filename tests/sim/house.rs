@@ -11,7 +11,7 @@ use patchcord::diagnostic;
 use patchcord::expression::{Map, Value};
 use patchcord::load::{ChannelSettings, Library, MediaSettings, ServerSettings, Settings};
 use patchcord::message::Status;
-use patchcord::plan::{self, Breaker, Channel, ChannelFacts, ContactIdKind, Limits, Plan, Retry};
+use patchcord::plan::{self, Breaker, Channel, ChannelFacts, ContactIdKind, InDoubt, Limits, Plan, Retry};
 use patchcord::platform::{PlatformChannel, Token};
 use patchcord::store::{Direction, Lane};
 use smol_str::SmolStr;
@@ -26,7 +26,11 @@ fn plan() -> Arc<Plan> {
     let compile = || {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sim/provider.yaml");
         let library = Library::read(&[file]).unwrap();
-        assert!(library.problems.is_empty(), "{}", diagnostic::text(&library.problems, &library.sources, false));
+        assert!(
+            library.problems.is_empty(),
+            "{}",
+            diagnostic::text(&library.problems, &library.sources, false)
+        );
         library.plans().into_values().next().unwrap()
     };
     Arc::clone(PLAN.get_or_init(compile))
@@ -101,6 +105,7 @@ fn channel(name: &SmolStr, outbound: &LaneSettings, inbound: &LaneSettings) -> C
             first: outbound.retry.first,
             max: outbound.retry.max,
             give_up_after: outbound.retry.give_up_after,
+            in_doubt: if outbound.hold_doubtful { InDoubt::Hold } else { InDoubt::Retry },
             breaker: Breaker {
                 failures: outbound.breaker.failures,
                 pause: outbound.breaker.pause,

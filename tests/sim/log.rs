@@ -73,7 +73,15 @@ pub enum Event {
     /// It is answered: accepted or not.
     Answers { ask: usize, accepted: bool },
     /// A request begins; what will become of it is known from the start.
-    Begins { attempt: usize, life: usize, item: Item, contact: SmolStr, part: usize, arrives: Duration, said: Said },
+    Begins {
+        attempt: usize,
+        life: usize,
+        item: Item,
+        contact: SmolStr,
+        part: usize,
+        arrives: Duration,
+        said: Said,
+    },
     /// The answer is back.
     Hears { attempt: usize },
     /// The outcome of an attempt is durable, and with it what is queued because of it.
@@ -87,6 +95,7 @@ pub enum Ended {
     Again { not_before: Millis, pause: Option<Millis> },
     Failed,
     Dead,
+    Held,
 }
 
 /// An event with its moment: since the beginning, and by the wall clock.

@@ -44,7 +44,7 @@ macro_rules! tally {
     };
 }
 
-tally! { messages requests sent failed dead repeats throttled statuses crashes jumps }
+tally! { messages requests sent failed dead held repeats throttled statuses crashes jumps }
 
 /// A request, as far as it has come.
 struct Attempt {
@@ -78,6 +78,8 @@ struct Delivery {
     taken: BTreeMap<usize, usize>,
     /// Parts of which it is on disk that they were taken.
     durable: BTreeSet<usize>,
+    /// Parts that arrived and were taken, whether anybody heard of it or not.
+    arrived: BTreeSet<usize>,
     /// Not before this, in that life.
     rest: Option<(usize, Duration)>,
     /// Not before this by the wall clock, unless it jumped since; and how often it had.
@@ -257,7 +259,11 @@ impl Judge<'_> {
             self.broken(number, what);
         }
         if let Some((_, until, _)) = pause {
-            let what = format!("{} was to be left alone for {} ms more after a restart", begins.lane, until - entry.wall);
+            let what = format!(
+                "{} was to be left alone for {} ms more after a restart",
+                begins.lane,
+                until - entry.wall
+            );
             self.broken(number, what);
         }
     }
@@ -269,7 +275,9 @@ impl Judge<'_> {
         let attempts = &self.attempts;
         let Some(lane) = self.lanes.get_mut(&begins.lane) else { return };
         lane.under_way.retain(|it| {
-            attempts.get(it).is_some_and(|it| it.life == life && now < it.began + settings.time_limit && !it.heard)
+            attempts
+                .get(it)
+                .is_some_and(|it| it.life == life && now < it.began + settings.time_limit && !it.heard)
         });
         lane.under_way.insert(attempt);
         let under_way = lane.under_way.len();
@@ -288,7 +296,8 @@ impl Judge<'_> {
         contact: &SmolStr,
         begins: &Attempt,
     ) {
-        let limit = (self.terms.settings)(&begins.lane).time_limit;
+        let settings = (self.terms.settings)(&begins.lane);
+        let limit = settings.time_limit;
         let known = self.contacts.entry((begins.lane.clone(), contact.clone())).or_default();
         known.begun.push(entry.at);
         let mut broken = Vec::new();
@@ -310,13 +319,24 @@ impl Judge<'_> {
         if delivery.durable.contains(&part) || delivery.taken.get(&part) == Some(&begins.life) {
             broken.push(format!("part {part} of {id} goes again though it is known to have arrived"));
         }
+        let is_taken = matches!(begins.said, Said::Taken { .. } | Said::Lost { .. });
+        if settings.hold_doubtful && !delivery.arrived.insert(part) {
+            broken.push(format!("part {part} of {id} goes again though it may have arrived"));
+        }
+        if !is_taken {
+            delivery.arrived.remove(&part);
+        }
         if part > 0 && !delivery.taken.contains_key(&(part - 1)) {
             broken.push(format!("part {part} of {id} goes before the one before it"));
         }
-        if let Some((_, until)) = delivery.rest.filter(|(life, until)| *life == begins.life && entry.at < *until) {
+        if let Some((_, until)) =
+            delivery.rest.filter(|(life, until)| *life == begins.life && entry.at < *until)
+        {
             broken.push(format!("{id} was not to go before {until:?}"));
         }
-        if let Some((_, until)) = delivery.not_before.filter(|(jumps, until)| *jumps == self.tally.jumps && entry.wall + 1 < *until) {
+        if let Some((_, until)) =
+            delivery.not_before.filter(|(jumps, until)| *jumps == self.tally.jumps && entry.wall + 1 < *until)
+        {
             broken.push(format!("{id} goes {} ms too early", until - entry.wall));
         }
         for what in broken {
@@ -389,12 +409,20 @@ impl Judge<'_> {
             Ended::Sent(_) => matches!(said, Some(Said::Taken { .. })),
             Ended::Failed if matches!(said, Some(Said::Expired)) => delivery.expired > 1,
             Ended::Failed => matches!(said, Some(Said::Refused | Said::OptOut)),
+            // Nobody knows, or nobody who is left.
+            Ended::Held => {
+                let settings = (self.terms.settings)(lane);
+                settings.hold_doubtful
+                    && (last.is_none_or(|last| last.life < life)
+                        || matches!(said, None | Some(Said::Lost { .. } | Said::Panic)))
+            }
             Ended::Again { .. } => !matches!(said, Some(Said::Refused | Said::OptOut)),
             Ended::Dead => {
                 let age = u64::try_from(entry.wall - record.delivery.accepted_at).unwrap_or_default();
                 let is_old = Duration::from_millis(age) >= policy.give_up_after;
                 let worn_out = policy.attempts.is_some_and(|most| attempts >= most);
-                !matches!(said, Some(Said::Taken { .. })) && (worn_out || is_old && (attempts >= 3 || throttled))
+                !matches!(said, Some(Said::Taken { .. }))
+                    && (worn_out || is_old && (attempts >= 3 || throttled))
             }
         };
         let begun = delivery.begun + calls;
@@ -406,16 +434,20 @@ impl Judge<'_> {
                     self.lanes.entry(lane.clone()).or_default().pause = Some((life, *until, jumps));
                 }
             }
-            Ended::Sent(_) | Ended::Failed | Ended::Dead => {
+            Ended::Sent(_) | Ended::Failed | Ended::Dead | Ended::Held => {
                 let key = (lane.clone(), record.delivery.contact.clone());
                 self.contacts.entry(key).or_default().queued.remove(&id);
                 self.tally.sent += u64::from(matches!(ending, Ended::Sent(_)));
                 self.tally.failed += u64::from(*ending == Ended::Failed);
                 self.tally.dead += u64::from(*ending == Ended::Dead);
+                self.tally.held += u64::from(*ending == Ended::Held);
             }
         }
         if !fits {
-            self.broken(number, format!("{id} ends as {ending:?} after {attempts} attempts, the last answer was {said:?}"));
+            self.broken(
+                number,
+                format!("{id} ends as {ending:?} after {attempts} attempts, the last answer was {said:?}"),
+            );
         }
         if attempts > begun && is_posted(record) {
             self.broken(number, format!("{id} is said to have had {attempts} attempts, and had {begun}"));
@@ -432,7 +464,10 @@ impl Judge<'_> {
                 let most = usize::try_from(count).unwrap();
                 for (first, one_more) in moments.iter().zip(moments.iter().skip(most)) {
                     if *one_more - *first < window {
-                        self.broken.push(format!("{} requests {whose} from {first:?} to {one_more:?}, {rate} are allowed", most + 1));
+                        self.broken.push(format!(
+                            "{} requests {whose} from {first:?} to {one_more:?}, {rate} are allowed",
+                            most + 1
+                        ));
                         return;
                     }
                 }
@@ -453,7 +488,10 @@ impl Judge<'_> {
         for (id, record) in &self.records {
             let it = &record.delivery;
             if record.state == State::Queued {
-                broken.push(format!("{id} never ended: {} {} {}, {:?}", it.lane, it.contact, it.mid, record.error));
+                broken.push(format!(
+                    "{id} never ended: {} {} {}, {:?}",
+                    it.lane, it.contact, it.mid, record.error
+                ));
                 continue;
             }
             if it.lane.direction == Direction::Inbound || it.kind != EventKind::Message {
@@ -461,14 +499,20 @@ impl Judge<'_> {
             }
             let post = (self.terms.settings)(&it.lane).post;
             let expected = match record.state {
+                State::Held => Status::Sent,
                 State::Sent => self.standing(*id, it.lane.channel.as_str(), it.mid.as_str()),
                 _ => Status::Failed,
             };
             let lane = Lane::inbound(it.lane.channel.clone());
-            let said = |status| self.ids.contains_key(&Item::new(&lane, &it.mid, EventKind::MessageStatus, Some(status)));
+            let said = |status| {
+                self.ids.contains_key(&Item::new(&lane, &it.mid, EventKind::MessageStatus, Some(status)))
+            };
             for status in [Status::Delivered, Status::Read, Status::Failed] {
                 if status > expected && said(status) {
-                    broken.push(format!("the platform was told that {} is {status:?}, it is {expected:?}", it.mid));
+                    broken.push(format!(
+                        "the platform was told that {} is {status:?}, it is {expected:?}",
+                        it.mid
+                    ));
                 }
             }
             if expected > Status::Sent && post.contains(expected) && !said(expected) {

@@ -15,10 +15,10 @@ use tokio::time::sleep_until;
 use super::clock::Wall;
 use super::dice::Dice;
 use super::disk::{Faults, Sick};
+use super::house;
 use super::log::{Entry, Event, Log};
 use super::network::{Latency, Mail, Network, Receipts, Sky, Tokens, Weather};
 use super::promises::{Tally, Terms, judge};
-use super::house;
 use super::town::{Town, Whole, channel};
 
 /// How long a run may go on after everything works again; more than the longest that anything may take.
@@ -113,7 +113,9 @@ async fn happen(schedule: Schedule, dice: &Dice, depth: Depth) -> Run {
         sleep_until(town.wall.moment(at)).await;
         match deed {
             Deed::Message { channel, contact, mid, parts } => town.send(&channel, &contact, &mid, parts),
-            Deed::Webhook { channel, contact, mid } => town.deliver(at, Mail::Message { channel, contact, mid }),
+            Deed::Webhook { channel, contact, mid } => {
+                town.deliver(at, Mail::Message { channel, contact, mid })
+            }
             Deed::Crash => town.crash(),
             Deed::Stop { within } => town.stop(within).await,
             Deed::Start => town.start(),
@@ -155,7 +157,8 @@ impl Schedule {
         let mut lanes = BTreeMap::new();
         for number in 0..channels {
             let name = channel(usize::try_from(number).unwrap());
-            lanes.insert(Lane::outbound(name.clone()), settings(dice, post));
+            let outbound = LaneSettings { hold_doubtful: dice.chance(200), ..settings(dice, post) };
+            lanes.insert(Lane::outbound(name.clone()), outbound);
             lanes.insert(Lane::inbound(name), settings(dice, post));
         }
         let quiet = Latency { least: dice.below(30), uneven: dice.below(6), thought: dice.below(6) };
@@ -195,6 +198,7 @@ fn settings(dice: &Dice, post: StatusSet) -> LaneSettings {
             attempts: *dice.pick(&[None, None, Some(1), Some(3), Some(6)]),
             give_up_after: dice.between(10_000, *dice.pick(&[60_000, 7_200_000])),
         },
+        hold_doubtful: false,
         breaker: BreakerPolicy {
             failures: *dice.pick(&[2, 3, 10]),
             pause: dice.between(100, 2000),
