@@ -55,7 +55,7 @@ impl RetryPolicy {
     }
 
     /// How long the lane rests after its `streak`th throttled answer in a row (from 1). What the other side
-    /// asked for is kept to, up to `give_up_after`.
+    /// asked for is kept to, up to the longest.
     pub fn rest_after(&self, streak: u32, asked: Option<Duration>) -> Duration {
         let doubled = 2_u32.saturating_pow(streak.saturating_sub(1).min(31));
         asked

@@ -109,6 +109,8 @@ struct Judge<'a> {
     contacts: BTreeMap<(Lane, SmolStr), Contact>,
     lanes: BTreeMap<Lane, Known>,
     deliveries: BTreeMap<DeliveryId, Delivery>,
+    /// The process that runs.
+    life: Option<usize>,
     /// What is handed in, by its number.
     asked: BTreeMap<usize, (Vec<Item>, Vec<Receipt>)>,
     /// What providers said that is on disk.
@@ -130,6 +132,7 @@ pub fn judge(entries: &[Entry], records: &[Record], terms: &Terms<'_>) -> Result
         contacts: BTreeMap::new(),
         lanes: BTreeMap::new(),
         deliveries: BTreeMap::new(),
+        life: None,
         asked: BTreeMap::new(),
         receipts: Vec::new(),
         told: BTreeMap::new(),
@@ -167,9 +170,12 @@ impl Judge<'_> {
 
     fn hear(&mut self, number: usize, entry: &Entry) {
         match &entry.event {
-            Event::Start { .. } | Event::End { crash: false, .. } => {}
-            Event::End { .. } => self.tally.crashes += 1,
-            Event::Jump(_) => self.tally.jumps += 1,
+            Event::Start { life } => self.life = Some(*life),
+            Event::End { life, crash } => {
+                self.life = self.life.filter(|alive| alive != life);
+                self.tally.crashes += u64::from(*crash);
+            }
+            Event::Jump(by) => self.tally.jumps += u64::from(*by != 0),
             Event::Asks { ask, items, receipts } => {
                 let items = items.iter().map(|(item, _)| item.clone()).collect();
                 self.asked.insert(*ask, (items, receipts.clone()));
@@ -191,6 +197,9 @@ impl Judge<'_> {
                     lane.arrived.push(*arrives);
                 }
                 self.tally.requests += 1;
+                if self.life != Some(*life) {
+                    self.broken(number, format!("process {life} makes a request, and {:?} runs", self.life));
+                }
                 let id = self.ids.get(item).copied();
                 let begins = Attempt {
                     life: *life,

@@ -65,6 +65,9 @@ struct Scenario {
     receipts: Vec<Receipt>,
     /// How long a token is good; for ever unless given.
     tokens: Option<Time>,
+    /// How long it takes to get one, at most.
+    #[serde(default)]
+    token_takes: Time,
     /// How `after` is said.
     #[serde(default)]
     after_is: Form,
@@ -248,7 +251,7 @@ impl Scenario {
         Schedule {
             deeds,
             lanes: self.channel.lanes(post),
-            latency: Latency { least: 20, uneven: 5, thought: 5 },
+            latency: Latency { least: 20, uneven: 5, thought: 5, token: u64::try_from(self.token_takes.0).unwrap() },
             weather: self.weather.iter().map(Spell::weather).collect(),
             receipts: Receipts::These(
                 self.receipts.iter().map(|it| (it.status, it.after.duration())).collect(),

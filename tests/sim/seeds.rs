@@ -66,7 +66,7 @@ fn hold(depth: Depth, count: u64) {
         .collect();
     assert!(told.is_empty(), "{}", told.join("\n"));
     // A promise that was never put to the test holds nothing.
-    assert!(!tally.has_none(), "{tally:?}");
+    assert!(count < 100 || !tally.has_none(), "{tally:?}");
 }
 
 #[test]

@@ -160,3 +160,17 @@ async fn an_outcome_that_the_disk_refuses_is_written_later_and_nothing_is_sent_t
     );
     rig.stop(ms(100)).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_is_noticed_while_the_store_can_t_be_read() {
+    let (feed, reader) = feed(64);
+    let folder = Arc::new(Folder::new());
+    let store: Arc<dyn Store> =
+        Arc::new(SqliteStore::open(&folder.path(), &Options::default(), feed).unwrap());
+    store.close().await.unwrap();
+    let carrier = Script::new(|_, _| (ms(1), sent()));
+    let rig = Rig::start_with(folder, world(), &unlimited(), &carrier, store, reader);
+    tokio::time::sleep(ms(300)).await;
+    let stopped = tokio::time::timeout(Duration::from_secs(10), rig.engine.shutdown(ms(1000))).await;
+    assert!(stopped.is_ok(), "the engine goes on");
+}

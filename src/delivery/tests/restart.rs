@@ -141,3 +141,41 @@ async fn a_lane_that_is_not_to_run_keeps_its_deliveries_until_it_is() {
     }
     rig.stop(ms(100)).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_contact_s_rate_holds_across_a_restart_and_after_a_long_rest() {
+    let carrier = Script::new(|_, _| (ms(1), sent()));
+    let per_contact = Rate::new(1, Duration::from_hours(1)).unwrap();
+    let settings = LaneSettings { per_contact, ..LaneSettings::default() };
+    let world = world();
+    let rig = Rig::start_in(Arc::new(Folder::new()), world.clone(), &settings, &carrier, 4096);
+    tokio::time::sleep(ms(1)).await;
+    rig.accept([("a", "1".to_owned())]).await;
+    // Long enough for the task of an idle lane to end.
+    tokio::time::sleep(Duration::from_mins(10)).await;
+    rig.accept([("a", "2".to_owned()), ("a", "3".to_owned())]).await;
+    tokio::time::sleep(Duration::from_mins(55)).await;
+    let rig = Rig::start_in(rig.stop(ms(100)).await, world, &settings, &carrier, 4096);
+    rig.until_done_looking_every(Duration::from_mins(1)).await;
+    let starts: Vec<Instant> = carrier.seen().iter().map(|it| it.start).collect();
+    assert_eq!(carrier.sent(Direction::Outbound), ["1", "2", "3"]);
+    assert!(starts.windows(2).all(|pair| pair[1] - pair[0] >= Duration::from_hours(1)), "{starts:?}");
+    rig.stop(ms(100)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_was_set_back_stretches_no_rest_beyond_the_longest() {
+    let carrier = Script::new(|_, n| (ms(1), if n == 0 { throttled(Some(ms(50_000))) } else { sent() }));
+    let retry = RetryPolicy { give_up_after: Duration::from_mins(10), ..RetryPolicy::default() };
+    let settings = LaneSettings { retry, ..unlimited() };
+    let folder = Arc::new(Folder::new());
+    let rig = Rig::start_in(folder, World::fixed(START + 30 * 86_400_000, 1), &settings, &carrier, 4096);
+    rig.accept([("a", "1".to_owned())]).await;
+    tokio::time::sleep(ms(100)).await;
+    let rig = Rig::start_in(rig.stop(ms(100)).await, World::fixed(START, 1), &settings, &carrier, 4096);
+    let began = Instant::now();
+    rig.until_done_looking_every(Duration::from_secs(10)).await;
+    // The lane rests, then the message waits, each no longer than anything may.
+    assert!(began.elapsed() < Duration::from_mins(21), "{:?}", began.elapsed());
+    rig.stop(ms(100)).await;
+}
