@@ -44,6 +44,9 @@ fn content(message: &Value) -> Result<Content, Refusal> {
         }
         "" => return Err(Refusal("`message.type` is missing".into())),
         other => {
+            // An agent reads it, so it is short whatever comes.
+            const SHOWN: usize = 40;
+            let other: String = other.chars().take(SHOWN).collect();
             return Err(Refusal(format!(
                 "messages of type `{other}` can't be sent; text, attachment, location and quick_reply can"
             )));

@@ -213,7 +213,7 @@ fn rehearse_run(
 }
 
 /// What a test runs.
-pub(super) fn run_of<'p>(plan: &'p Plan, given: &'p spec::RunCase) -> Result<Run<'p>, String> {
+pub fn run_of<'p>(plan: &'p Plan, given: &'p spec::RunCase) -> Result<Run<'p>, String> {
     let life = &plan.life;
     let contact = given.contact_id.as_ref().map(|id| id.value.as_str());
     let none = |what: &str, name: &Text| format!("the mapping has no {what} `{}`", name.value);
@@ -250,7 +250,8 @@ pub fn sent_of(
     Ok((message_of_test(given)?, scripted(provider)?))
 }
 
-fn scripted(provider: &[spec::ScriptedAnswer]) -> Result<Vec<ScriptedAnswer>, String> {
+/// The answers of a test's provider.
+pub fn scripted(provider: &[spec::ScriptedAnswer]) -> Result<Vec<ScriptedAnswer>, String> {
     answers_of(&Value::list(provider.iter().map(answer_value).collect()))
 }
 
