@@ -185,4 +185,10 @@ mod tests {
             read_message(br#"{"message":{"type":"text","text":"x"}}"#).unwrap_err().0.contains("contactId")
         );
     }
+
+    #[test]
+    fn a_refusal_is_short_whatever_type_comes() {
+        let refusal = read(&format!(r#"{{"type":"{}"}}"#, "é".repeat(100_000))).unwrap_err();
+        assert!(refusal.chars().count() < 150 && refusal.contains("can't be sent"), "{refusal:.200}");
+    }
 }

@@ -142,7 +142,7 @@ fn whole<'s>(
     kept: &mut Kept,
     (reason, changes): (&mut Option<String>, &mut Vec<Remember>),
 ) -> Event {
-    let memory = kept.memory(&origin.known.contact.id);
+    let memory = kept.memory(&origin.known.contact.id, stage.world.now());
     let mut late = Late::new(origin, &stage.channel, memory, CallProgress::default(), stage.calls.clone());
     let whole = loop {
         match late.step() {

@@ -6,14 +6,14 @@ use patchcord::expression::Value;
 use patchcord::rehearsal::{run, run_of, send, sent_of};
 
 use super::mutation::{self, Dice, Kind};
-use super::subject::{self, SHIPPED, Subject, subjects};
+use super::subject::{self, Subject, shipped};
 use super::{Tally, attack, attempt};
 
 const ANSWERS: u64 = 300;
 
 #[test]
 fn no_answer_of_a_provider_brings_a_mapping_down() {
-    attack("Hostile answers of providers", &subjects(SHIPPED), |subject| attacked(subject, ANSWERS));
+    attack("Hostile answers of providers", shipped(), |subject| attacked(subject, ANSWERS));
 }
 
 fn attacked(subject: &Subject, answers: u64) -> Tally {

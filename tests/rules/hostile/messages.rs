@@ -7,14 +7,14 @@ use patchcord::rehearsal::send;
 use serde_json::{Value, json};
 
 use super::mutation::{self, Dice, Kind};
-use super::subject::{self, SHIPPED, Subject, subjects};
+use super::subject::{self, Subject, shipped};
 use super::{Tally, attack, attempt};
 
 const MESSAGES: u64 = 1000;
 
 #[test]
 fn no_message_of_the_platform_brings_a_mapping_down() {
-    let tallies = attack("Hostile messages of the platform", &subjects(SHIPPED), attacked);
+    let tallies = attack("Hostile messages of the platform", shipped(), attacked);
     for (name, tally) in &tallies {
         assert_eq!(u64::try_from(tally.count("messages")).unwrap(), MESSAGES, "{name}");
         assert!(tally.count("requests") > 100, "{name}: only {} requests were made", tally.count("requests"));

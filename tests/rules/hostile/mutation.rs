@@ -77,13 +77,13 @@ fn value(kind: Kind, dice: &mut Dice, old: &Value) -> Value {
             _ => Value::Array(vec![inner]),
         }),
         (Kind::HugeText, roll) => match roll {
-            0 => "x".repeat(100_000).into(),
+            0 => "x".repeat(if dice.one_in(8) { 100_000 } else { 10_000 }).into(),
             1 => "é".repeat(7001).into(),
-            2 => "👩‍👩‍👧‍👦".repeat(700).into(),
-            3 => "a b\n".repeat(2000).into(),
-            4 => format!("https://x.io/{}", "a/".repeat(4000)).into(),
+            2 => "👩‍👩‍👧‍👦".repeat(200).into(),
+            3 => "a b\n".repeat(1000).into(),
+            4 => format!("https://x.io/{}", "a/".repeat(1500)).into(),
             5 => "7".repeat(5000).into(),
-            6 => format!("<{}>", "b".repeat(6000)).into(),
+            6 => format!("<{}>", "b".repeat(3000)).into(),
             _ => "x".repeat(51 + dice.below(7000)).into(),
         },
         (Kind::InvalidUtf8, roll) => match roll {
@@ -140,7 +140,7 @@ pub fn body(kind: Kind, dice: &mut Dice, body: &[u8]) -> Vec<u8> {
         odd_bytes(dice, body)
     } else if kind == Kind::Nesting && dice.one_in(4) {
         match dice.below(3) {
-            0 => [b"[".repeat(20_000), b"]".repeat(20_000)].concat(),
+            0 => [b"[".repeat(10_000), b"]".repeat(10_000)].concat(),
             1 => b"{\"a\":".repeat(5000),
             _ => b"<a><![CDATA[".repeat(2000),
         }

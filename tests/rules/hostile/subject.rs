@@ -1,7 +1,7 @@
 //! What is attacked: every mapping and every variant of one, with tests whose payloads are a beginning.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use patchcord::call::ScriptedAnswer;
 use patchcord::load::Library;
@@ -14,9 +14,15 @@ use serde_json::Value;
 use crate::program::root;
 
 /// What is shipped.
-pub const SHIPPED: &[&str] = &["mappings", "src/sandbox"];
-/// What proves the constructs of the language; most of them refuse at the door what is not to the letter.
-pub const CONSTRUCTS: &[&str] = &["tests/fixtures/mappings"];
+pub fn shipped() -> &'static [Subject] {
+    static SHIPPED: OnceLock<Vec<Subject>> = OnceLock::new();
+    SHIPPED.get_or_init(|| subjects(&["mappings", "src/sandbox"]))
+}
+
+/// What proves the constructs of the language.
+pub fn constructs() -> Vec<Subject> {
+    subjects(&["tests/fixtures/mappings"])
+}
 
 /// 2100-01-01: the recorded payloads are younger than the clock of a rehearsal, and that they lie ahead of it says
 /// nothing about the mapping; what lies beyond this does.
@@ -34,7 +40,7 @@ pub struct Subject {
 }
 
 /// All mappings in these folders, and their variants.
-pub fn subjects(folders: &[&str]) -> Vec<Subject> {
+fn subjects(folders: &[&str]) -> Vec<Subject> {
     let paths: Vec<_> = folders.iter().map(|path| root().join(path)).collect();
     let open = plans(&paths).into_iter().map(|(_, _, mut plan, _)| {
         plan.webhooks.iter_mut().for_each(|webhook| webhook.verify.clear());

@@ -9,14 +9,14 @@ use patchcord::rehearsal::{Rehearsed, Stage, receive, sign_webhook, webhook_of};
 use patchcord::spec::TestCase;
 
 use super::mutation::{self, Dice, Kind};
-use super::subject::{self, CONSTRUCTS, SHIPPED, Subject, subjects};
+use super::subject::{self, Subject, constructs, shipped};
 use super::{Tally, attack, attempt};
 
 const PAYLOADS: u64 = 1000;
 
 #[test]
 fn no_webhook_brings_a_mapping_down_or_gets_nonsense_through() {
-    let tallies = attack("Hostile webhooks", &subjects(SHIPPED), |subject| attacked(subject, PAYLOADS));
+    let tallies = attack("Hostile webhooks", shipped(), |subject| attacked(subject, PAYLOADS));
     for (name, tally) in &tallies {
         assert_eq!(u64::try_from(tally.count("payloads")).unwrap(), PAYLOADS, "{name}");
         // Otherwise they would show nothing about the rules.
@@ -27,7 +27,7 @@ fn no_webhook_brings_a_mapping_down_or_gets_nonsense_through() {
 
 #[test]
 fn no_webhook_brings_a_construct_down_or_gets_nonsense_through() {
-    let mut subjects = subjects(CONSTRUCTS);
+    let mut subjects = constructs();
     subjects.retain(|subject| !subject.cases(|case| case.receive.is_some()).is_empty());
     attack("Hostile webhooks of the constructs", &subjects, |subject| attacked(subject, PAYLOADS / 5));
 }
