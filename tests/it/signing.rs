@@ -12,7 +12,7 @@ use patchcord::plan::Plan;
 use patchcord::rehearsal::{Kept, NOW, Stage, receive, request_of};
 use patchcord::world::World;
 
-use crate::support::{Folder, KeyPair, digest, hmac, verifies_p256};
+use crate::support::{Folder, KeyPair, digest, hex, hmac, verifies_p256};
 
 const SECRET: &str = "s3cret & more";
 const BODY: &[u8] = "{\"id\":\"m-1\",\"from\":\"+60123456789\",\"text\":\"caf\u{e9} & more\"}".as_bytes();
@@ -21,7 +21,7 @@ const HASHES: [&str; 5] = ["md5", "sha1", "sha256", "sha384", "sha512"];
 
 fn encode(bytes: &[u8], encoding: &str) -> String {
     match encoding {
-        "hex" => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+        "hex" => hex(bytes),
         "base64" => STANDARD.encode(bytes),
         _ => URL_SAFE_NO_PAD.encode(bytes),
     }

@@ -21,7 +21,12 @@ pub fn hmac(algorithm: &str, key: &str, over: &[u8]) -> Vec<u8> {
 
 /// HMAC-SHA256 in hexadecimal digits.
 pub fn hmac_sha256_hex(key: &str, over: &[u8]) -> String {
-    hmac("sha256", key, over).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&hmac("sha256", key, over))
+}
+
+/// Hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |digits, byte| digits + &format!("{byte:02x}"))
 }
 
 /// HMAC-SHA1 in Base64.

@@ -59,7 +59,7 @@ fn attacked(subject: &Subject) -> Tally {
         let (case, kind) = (cases[dice.below(cases.len())], Kind::of(number));
         let contact = match subject.plan.contact_id {
             ContactIdKind::Phone => "+60123456789",
-            _ => &case.send.as_ref().unwrap().contact_id.value,
+            ContactIdKind::Custom => &case.send.as_ref().unwrap().contact_id.value,
         };
         let messages = messages(contact);
         let message = &messages[dice.below(messages.len())];
