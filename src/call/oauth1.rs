@@ -79,6 +79,13 @@ mod tests {
         own.map(|(name, value)| (name.to_string(), value.to_text().to_string())).collect()
     }
 
+    /// The text with one bit of its last letter the other way.
+    fn flipped(text: &str) -> String {
+        let mut bytes = text.as_bytes().to_vec();
+        *bytes.last_mut().unwrap() ^= 1;
+        String::from_utf8(bytes).unwrap()
+    }
+
     #[test]
     fn published_requests_get_their_published_signatures() {
         let mut checked = 0;
@@ -94,6 +101,18 @@ mod tests {
                 let secrets = (text("consumer_secret"), text("token_secret"));
                 let made = signature(&text("method"), &url, form, &own(case), &secrets.0, &secrets.1);
                 assert_eq!(made, text("signature"), "{url}");
+                // One bit of anything that is signed makes another.
+                let mut elsewhere = url.clone();
+                elsewhere.set_path(&flipped(url.path()));
+                let other = flipped(&secrets.0);
+                for other in [
+                    signature(&text("method"), &elsewhere, form, &own(case), &secrets.0, &secrets.1),
+                    signature(&text("method"), &url, Some(b"a=1"), &own(case), &secrets.0, &secrets.1),
+                    signature(&text("method"), &url, form, &own(case), &other, &secrets.1),
+                    signature(&text("method"), &url, form, &own(case), &secrets.0, &flipped(&secrets.0)),
+                ] {
+                    assert_ne!(other, made, "{url}");
+                }
                 checked += 1;
             }
         }

@@ -128,6 +128,17 @@ fn canonical_query(url: &Url) -> String {
 mod tests {
     use super::*;
 
+    fn signer_of(case: &Value) -> Signer {
+        let text = |name: &str| case.get(name).to_text();
+        Signer {
+            access_key: text("access_key"),
+            secret_key: text("secret_key"),
+            session_token: text("session_token"),
+            region: text("region"),
+            service: text("service"),
+        }
+    }
+
     #[test]
     fn published_requests_get_their_published_signatures() {
         let published = Value::from_json(include_bytes!("../../tests/fixtures/vectors/sigv4.json")).unwrap();
@@ -135,20 +146,34 @@ mod tests {
         assert_eq!(cases.len(), 9);
         for case in cases {
             let text = |name: &str| case.get(name).to_text();
-            let signer = Signer {
-                access_key: text("access_key"),
-                secret_key: text("secret_key"),
-                session_token: text("session_token"),
-                region: text("region"),
-                service: text("service"),
+            let signer = signer_of(case);
+            let signed = |signer: &Signer, method: &str, url: &str, body: &str, header: &str| {
+                let given = case.get("headers").as_map().unwrap().iter();
+                let mut headers: Headers = given
+                    .map(|(name, value)| (name.clone(), format!("{}{header}", value.to_text())))
+                    .collect();
+                let body = Some(Bytes::from(format!("{}{body}", case.get("body").to_text())));
+                signer.sign(method, &Url::parse(url).unwrap(), body, &mut headers, &text("date")).unwrap();
+                headers.into_iter().find(|(name, _)| name == "authorization").unwrap().1
             };
-            let given = case.get("headers").as_map().unwrap().iter();
-            let mut headers: Headers =
-                given.map(|(name, value)| (name.clone(), value.to_text().to_string())).collect();
-            let (url, body) = (Url::parse(&text("url")).unwrap(), Some(case.get("body").to_bytes()));
-            signer.sign(&text("method"), &url, body, &mut headers, &text("date")).unwrap();
-            let (_, made) = headers.iter().find(|(name, _)| name == "authorization").unwrap();
-            assert_eq!(*made, text("authorization"), "{}", text("source"));
+            let (method, url) = (text("method"), text("url"));
+            let made = signed(&signer, &method, &url, "", "");
+            assert_eq!(made, text("authorization"), "{}", text("source"));
+            // One letter more in anything that is signed makes another.
+            let further = Url::parse(&url).unwrap().join("x").unwrap();
+            let mut others = vec![
+                signed(&signer, "PATCH", &url, "", ""),
+                signed(&signer, &method, further.as_str(), "", ""),
+                signed(&signer, &method, &url, "x", ""),
+                signed(&Signer { secret_key: text("access_key"), ..signer_of(case) }, &method, &url, "", ""),
+            ];
+            if !case.get("headers").is_empty() {
+                others.push(signed(&signer, &method, &url, "", "x"));
+            }
+            for other in others {
+                let signature = |text: &str| text.rsplit_once('=').unwrap().1.to_string();
+                assert_ne!(signature(&other), signature(&made), "{}", text("source"));
+            }
         }
     }
 

@@ -191,6 +191,7 @@ impl<'a> Errand<'a> {
                     self.at += 1;
                     return Ok(None);
                 }
+                self.env.world.reach(step);
                 step.lets.bind_with(&mut self.env, &self.again.with)?;
                 match &step.action {
                     CallAction::Exchange(exchange) => {

@@ -44,6 +44,9 @@ fn content(message: &Value) -> Result<Content, Refusal> {
         }
         "" => return Err(Refusal("`message.type` is missing".into())),
         other => {
+            // An agent reads it, so it is short whatever comes.
+            const SHOWN: usize = 40;
+            let other: String = other.chars().take(SHOWN).collect();
             return Err(Refusal(format!(
                 "messages of type `{other}` can't be sent; text, attachment, location and quick_reply can"
             )));
@@ -181,5 +184,11 @@ mod tests {
         assert!(
             read_message(br#"{"message":{"type":"text","text":"x"}}"#).unwrap_err().0.contains("contactId")
         );
+    }
+
+    #[test]
+    fn a_refusal_is_short_whatever_type_comes() {
+        let refusal = read(&format!(r#"{{"type":"{}"}}"#, "é".repeat(100_000))).unwrap_err();
+        assert!(refusal.chars().count() < 150 && refusal.contains("can't be sent"), "{refusal:.200}");
     }
 }

@@ -1,5 +1,5 @@
-//! How much of a mapping its tests reach: webhooks, rules, steps, calls, classes of responses, and branches of
-//! operators.
+//! How much of a mapping its tests reach: webhooks, proofs that refuse, rules, steps, calls, classes of responses, and
+//! branches of operators.
 //!
 //! The plan says what can be reached, the tree where that stands in the file; both have the same order, since
 //! `compile` keeps it.
@@ -8,13 +8,14 @@ use std::collections::HashSet;
 
 use crate::diagnostic::{Sources, Span};
 use crate::load::Loaded;
-use crate::plan::{Branch, CallAction, Plan, Response, Rule};
+use crate::plan::{Branch, CallAction, CallStep, Plan, Response, Rule};
 use crate::yaml::Node;
 
 /// A place of a mapping that a test can reach.
 #[derive(Clone, Debug)]
 pub struct Place {
-    /// What it is: `webhook`, `rule`, `step`, `call`, `class`, or a branch: `$then`, `$else`, `case`, `$default`.
+    /// What it is: `webhook`, `refusal`, `rule`, `step`, `call`, `class`, or a branch: `$then`, `$else`, `case`,
+    /// `$default`.
     pub what: &'static str,
     /// Its keys, such as `webhooks[0].events[1]`; empty for a branch.
     pub path: String,
@@ -43,30 +44,47 @@ pub fn coverage(mapping: &Loaded, sources: &Sources, reached: &HashSet<usize>) -
 
 fn of_plan(plan: &Plan, node: &Node, reached: &HashSet<usize>) -> Vec<Place> {
     let mut places = Places { reached, found: Vec::new() };
-    let calls = Spot { node, path: String::new() }.member("calls");
+    let root = Spot { node, path: String::new() };
+    let calls = root.member("calls");
     for call in &plan.calls {
         // Those that stand for a kind of `auth` have no place of their own.
         let Some(named) = calls.node.get(&call.name) else { continue };
         let named = Spot { node: named, path: format!("calls.{}", call.name) };
-        for (index, step) in call.steps.iter().enumerate() {
-            let at =
-                if named.node.get("steps").is_some() { named.item("steps", index) } else { named.clone() };
-            places.note("call", step, &at);
-            if let CallAction::Exchange(exchange) = &step.action {
-                places.classes(&exchange.response, &at);
-            }
-        }
+        places.call_steps("call", &call.steps, &named);
     }
     for (index, webhook) in plan.webhooks.iter().enumerate() {
-        let at = Spot { node, path: String::new() }.item("webhooks", index);
+        let at = root.item("webhooks", index);
         places.note("webhook", webhook, &at);
+        // A proof shows nothing before it has refused something. The mapping's own come before the webhook's.
+        let general = node.get("verify").and_then(Node::as_list).map_or(0, <[Node]>::len);
+        for (index, proof) in webhook.verify.iter().enumerate() {
+            let proof_at = match index.checked_sub(general) {
+                Some(index) => at.item("verify", index),
+                None => root.item("verify", index),
+            };
+            places.note("refusal", proof, &proof_at);
+        }
         places.rules(&webhook.rule.rules, &at);
     }
-    let top = Spot { node, path: String::new() }.member("send");
+    let top = root.member("send");
     for (index, step) in plan.send.iter().flat_map(|send| send.steps.iter().enumerate()) {
         let at = top.item("steps", index);
         places.note("step", step, &at);
         places.classes(&step.exchange.response, &at);
+    }
+    let (life, cycle) = (&plan.life, root.member("lifecycle"));
+    for (name, steps) in
+        [("on_connect", &life.on_connect), ("on_disconnect", &life.on_disconnect), ("probe", &life.probe)]
+    {
+        places.call_steps("step", steps, &cycle.member(name));
+    }
+    for (name, steps) in &life.actions {
+        places.call_steps("step", steps, &root.member("actions").member(name));
+    }
+    for poll in &life.polls {
+        let at = root.member("poll").member(&poll.name);
+        places.classes(&poll.exchange.response, &at);
+        places.rules(&poll.rule.rules, &at);
     }
     for branch in &plan.branches {
         places.branch(branch);
@@ -88,7 +106,11 @@ impl<'n> Spot<'n> {
     }
 
     fn item(&self, key: &str, index: usize) -> Self {
-        let Spot { node, path } = self.member(key);
+        self.member(key).nth(index)
+    }
+
+    fn nth(&self, index: usize) -> Self {
+        let Spot { node, path } = self;
         let item: Option<&'n Node> = node.as_list().and_then(|items| items.get(index));
         Self { node: item.unwrap_or(node), path: format!("{path}[{index}]") }
     }
@@ -113,6 +135,21 @@ impl Places<'_> {
             None => {
                 let (what, span) = (branch.what, branch.span);
                 self.found.push(Place { what, path: String::new(), span, reached });
+            }
+        }
+    }
+
+    /// Notes the steps of a call or of what the gateway does of its own accord; one alone needs no `steps`.
+    fn call_steps(&mut self, what: &'static str, steps: &[CallStep], at: &Spot<'_>) {
+        for (index, step) in steps.iter().enumerate() {
+            let at = match (at.node.as_list(), at.node.get("steps")) {
+                (Some(_), _) => at.nth(index),
+                (None, Some(_)) => at.item("steps", index),
+                (None, None) => at.clone(),
+            };
+            self.note(what, step, &at);
+            if let CallAction::Exchange(exchange) = &step.action {
+                self.classes(&exchange.response, &at);
             }
         }
     }

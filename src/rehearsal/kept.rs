@@ -1,6 +1,6 @@
 //! What stands for the store in a rehearsal: what was received, what is remembered, pieces, sent messages.
 //!
-//! It keeps for one run what the store keeps for good, and time stands still in it.
+//! It keeps for one run what the store keeps for good.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -20,6 +20,8 @@ pub struct Kept {
     contacts: BTreeMap<SmolStr, Memory>,
     pieces: BTreeMap<(SmolStr, SmolStr), BTreeMap<u16, Event>>,
     sent: Vec<Sent>,
+    /// Until when what is remembered counts, by contact and name.
+    ends: BTreeMap<(SmolStr, SmolStr), Millis>,
 }
 
 /// A message of ours.
@@ -60,11 +62,18 @@ impl Kept {
         self.seen.insert(key)
     }
 
-    /// What is remembered about a contact and its channel.
-    pub(super) fn memory(&self, contact: &str) -> Memory {
+    /// What is remembered at a moment about a contact and its channel.
+    pub(super) fn memory(&self, contact: &str, now: Millis) -> Memory {
         let mut memory = self.given.clone();
         for (name, value) in self.contacts.get(contact).into_iter().flat_map(|own| own.contact.iter()) {
             memory.contact.insert(name.clone(), value.clone());
+        }
+        for ((owner, name), _) in self.ends.iter().filter(|(_, end)| **end <= now) {
+            match owner.as_str() {
+                "" => memory.channel.insert(name.clone(), Value::Null),
+                owner if owner == contact => memory.contact.insert(name.clone(), Value::Null),
+                _ => {}
+            }
         }
         memory
     }
@@ -77,6 +86,11 @@ impl Kept {
                 _ => self.contacts.entry(change.contact.clone()).or_default(),
             };
             memory.apply(change);
+            let key = (change.contact.clone(), change.name.clone());
+            match change.expires_at {
+                Some(end) => self.ends.insert(key, end),
+                None => self.ends.remove(&key),
+            };
         }
     }
 

@@ -25,4 +25,6 @@ pub use receiving::{Rehearsed, receive, request_of};
 pub use running::{Run, run};
 pub use sending::{answers_of, message_of, parts, send, send_live};
 pub use stage::{NOW, Stage};
-pub use suite::{CaseResult, run as run_tests, sent_of, sign_webhook, stage_of, webhook_of};
+pub use suite::{
+    CaseResult, run as run_tests, run_of, scripted, sent_of, sign_webhook, stage_of, webhook_of,
+};

@@ -146,7 +146,7 @@ fn whole<'s>(
     kept: &mut Kept,
     (reason, changes): (&mut Option<String>, &mut Vec<Remember>),
 ) -> (Event, bool) {
-    let memory = kept.memory(&origin.known.contact.id);
+    let memory = kept.memory(&origin.known.contact.id, stage.world.now());
     let mut late = Late::new(origin, &stage.channel, memory, CallProgress::default(), stage.calls.clone());
     let (whole, is_held) = loop {
         match late.step() {

@@ -4,7 +4,7 @@ use super::kept::{Kept, shown};
 use super::receiving::{deliver, event_json};
 use super::sending::{report, request_json};
 use super::stage::Stage;
-use crate::call::Scripted;
+use crate::call::{Outgoing, Scripted};
 use crate::expression::{Template, Value};
 use crate::memory::Remember;
 use crate::message::Fault;
@@ -31,6 +31,7 @@ pub fn run(
     provider: &Scripted,
     kept: &mut Kept,
 ) -> Value {
+    let earlier = provider.requests().len();
     let (plan, channel, calls, world) = (stage.plan, &*stage.channel, &stage.calls, &stage.world);
     let ground = Ground { plan, channel, calls, world, timeout: plan.limits.timeout };
     let (errand, contact) = match run {
@@ -38,11 +39,11 @@ pub fn run(
         Run::LookUp(profile, contact) => (Errand::value_of(ground, profile), contact),
         Run::Poll(poll) => return pages(stage, ground, poll, (cursor, with), (provider, kept)),
     };
-    let mut errand = errand.about(contact, kept.memory(contact));
+    let mut errand = errand.about(contact, kept.memory(contact, world.now()));
     let mut came = Came { outcome: drive(&mut errand, provider), ..Came::default() };
     came.value = errand.value().clone();
     came.changes = errand.remembered().to_vec();
-    came.json(provider)
+    came.json(&provider.requests().split_off(earlier))
 }
 
 fn pages(
@@ -52,10 +53,11 @@ fn pages(
     (cursor, with): (Value, &Value),
     (provider, kept): (&Scripted, &mut Kept),
 ) -> Value {
+    let earlier = provider.requests().len();
     let mut came = Came { cursor, ..Came::default() };
     for _ in 0..poll.max_pages {
         let errand = Errand::page(ground, poll, came.cursor.clone(), with);
-        let mut errand = errand.about("", kept.memory(""));
+        let mut errand = errand.about("", kept.memory("", stage.world.now()));
         came.outcome = drive(&mut errand, provider);
         came.value = errand.value().clone();
         came.remember(errand.remembered(), kept);
@@ -77,7 +79,7 @@ fn pages(
             break;
         }
     }
-    came.json(provider)
+    came.json(&provider.requests().split_off(earlier))
 }
 
 fn drive(errand: &mut Errand<'_>, provider: &Scripted) -> Outcome {
@@ -126,9 +128,9 @@ impl Came {
         self.changes.extend_from_slice(changes);
     }
 
-    fn json(self, provider: &Scripted) -> Value {
+    fn json(self, requests: &[Outgoing]) -> Value {
         let mut members = vec![
-            ("requests", Value::list(provider.requests().iter().map(request_json).collect())),
+            ("requests", Value::list(requests.iter().map(request_json).collect())),
             ("value", self.value),
             ("cursor", self.cursor),
             ("events", Value::list(self.events)),

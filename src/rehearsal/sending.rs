@@ -19,6 +19,7 @@ use crate::platform::{read_message, request_body};
 /// Sends a message to a scripted provider; gives what `dry-run --format json` shows. `kept` stands for the store.
 pub fn send(stage: &Stage<'_>, message: &Outbound, provider: &Scripted, kept: &mut Kept) -> Value {
     let mut changes = Vec::new();
+    let earlier = provider.requests().len();
     let mut sending = match stage.sending(message, Progress::default(), kept) {
         Ok(sending) => sending,
         Err(failure) => return broken(stage, message, failure.0),
@@ -31,7 +32,8 @@ pub fn send(stage: &Stage<'_>, message: &Outbound, provider: &Scripted, kept: &m
                 kept.remember(sending.remembered());
                 changes.extend(sending.remembered().iter().cloned());
                 if !matches!(outcome, Outcome::Later { .. }) {
-                    return result(stage, message, &provider.requests(), &outcome, &changes);
+                    let requests = provider.requests().split_off(earlier);
+                    return result(stage, message, &requests, &outcome, &changes);
                 }
                 match stage.sending(message, sending.progress(), kept) {
                     Ok(next) => sending = next,

@@ -11,7 +11,7 @@ use crate::message::{Event, Outbound};
 use crate::pipeline::{Directory, Progress, Sending};
 use crate::plan::{Channel, ChannelFacts, ConfigField, ConfigType, ContactIdKind, Plan};
 use crate::platform::PlatformChannel;
-use crate::world::{Millis, World};
+use crate::world::{ManualClock, Millis, SeededEntropy, World};
 
 /// The time in a rehearsal unless another is given: 2026-01-02T03:04:05Z.
 pub const NOW: Millis = 1_767_323_045_000;
@@ -39,6 +39,8 @@ pub struct Stage<'p> {
     pub public_url: String,
     /// Time and randomness.
     pub world: World,
+    /// What the world's time is told by.
+    clock: Arc<ManualClock>,
     /// The values of calls that are used again.
     pub calls: Arc<CallCache>,
 }
@@ -64,11 +66,18 @@ impl<'p> Stage<'p> {
         let (channel, problems) = Channel::new(plan, &facts);
         let id_type = ContactIdKind::of(&given.get("contact_id").to_text()).unwrap_or(plan.contact_id);
         let platform = PlatformChannel { channel_id: facts.channel_id, id_type };
-        let world = World::fixed(now, 1).watched();
+        let clock = Arc::new(ManualClock::new(now));
+        let world = World::new(clock.clone(), Arc::new(SeededEntropy::new(1))).watched();
         let (channel, calls) = (Arc::new(channel), Arc::new(CallCache::default()));
         let store = given.get("store").clone();
-        let stage = Self { plan, channel, platform, store, public_url, world, calls };
+        let stage = Self { plan, channel, platform, store, public_url, world, clock, calls };
         (stage, problems.into_iter().map(|problem| problem.message).collect())
+    }
+
+    /// Lets time pass.
+    pub(super) fn pass(&self, time: Duration) {
+        let time = Millis::try_from(time.as_millis()).unwrap_or(Millis::MAX);
+        self.clock.set(self.world.now().saturating_add(time));
     }
 
     /// An attempt to send a message.
@@ -78,7 +87,7 @@ impl<'p> Stage<'p> {
         progress: Progress,
         kept: &Kept,
     ) -> Result<Sending<'s, 's>, Failure> {
-        let memory = kept.memory(&message.contact_id);
+        let memory = kept.memory(&message.contact_id, self.world.now());
         Sending::new(self.plan, &self.channel, memory, message, progress, self.calls.clone(), &self.world)
     }
 

@@ -127,13 +127,19 @@ fn channel_value(file: Option<&TestChannel>, own: Option<&TestChannel>) -> Value
     Value::Map(merged.into())
 }
 
-/// The store and the provider of a test, after the webhooks that arrive before.
+/// The store and the provider of a test, after what happens before; the clock stands where the test begins.
 fn earlier(stage: &Stage<'_>, case: &TestCase) -> Result<(Kept, Scripted), String> {
     let provider = Scripted::new(scripted(&case.provider)?);
     let given = case.store.as_ref().map(|raw| raw.0.to_value()).unwrap_or_default();
     let mut kept = Kept::of(&given)?;
     for webhook in &case.before {
         rehearse_webhook(stage, webhook, &provider, &mut kept)?;
+    }
+    for sent in &case.sent_before {
+        rehearse_message(stage, sent, &provider, &mut kept)?;
+    }
+    if let Some(after) = &case.after {
+        stage.pass(after.0);
     }
     Ok((kept, provider))
 }
@@ -213,7 +219,7 @@ fn rehearse_run(
 }
 
 /// What a test runs.
-pub(super) fn run_of<'p>(plan: &'p Plan, given: &'p spec::RunCase) -> Result<Run<'p>, String> {
+pub fn run_of<'p>(plan: &'p Plan, given: &'p spec::RunCase) -> Result<Run<'p>, String> {
     let life = &plan.life;
     let contact = given.contact_id.as_ref().map(|id| id.value.as_str());
     let none = |what: &str, name: &Text| format!("the mapping has no {what} `{}`", name.value);
@@ -250,7 +256,8 @@ pub fn sent_of(
     Ok((message_of_test(given)?, scripted(provider)?))
 }
 
-fn scripted(provider: &[spec::ScriptedAnswer]) -> Result<Vec<ScriptedAnswer>, String> {
+/// The answers of a test's provider.
+pub fn scripted(provider: &[spec::ScriptedAnswer]) -> Result<Vec<ScriptedAnswer>, String> {
     answers_of(&Value::list(provider.iter().map(answer_value).collect()))
 }
 

@@ -1,6 +1,6 @@
 //! What `NAME.test.yaml` says.
 
-use super::read::{Count, Flag, Map, Raw, record};
+use super::read::{Count, Duration, Flag, Map, Raw, record};
 use crate::yaml::Text;
 
 record! {
@@ -45,6 +45,10 @@ record! {
         store: Option<Raw>,
         /// Webhooks that arrive before, over the same store.
         before: Vec<Receive>,
+        /// Messages that leave before, behind those webhooks, over the same store; the values of calls are kept.
+        sent_before: Vec<SendCase>,
+        /// How long after all that it happens; at the same moment unless given.
+        after: Option<Duration>,
         /// A webhook that arrives.
         receive: Option<Receive>,
         /// A message that leaves.

@@ -251,7 +251,12 @@ impl Scenario {
         Schedule {
             deeds,
             lanes: self.channel.lanes(post),
-            latency: Latency { least: 20, uneven: 5, thought: 5, token: u64::try_from(self.token_takes.0).unwrap() },
+            latency: Latency {
+                least: 20,
+                uneven: 5,
+                thought: 5,
+                token: u64::try_from(self.token_takes.0).unwrap(),
+            },
             weather: self.weather.iter().map(Spell::weather).collect(),
             receipts: Receipts::These(
                 self.receipts.iter().map(|it| (it.status, it.after.duration())).collect(),

@@ -161,8 +161,14 @@ impl Schedule {
             lanes.insert(Lane::outbound(name.clone()), outbound);
             lanes.insert(Lane::inbound(name), settings(dice, post));
         }
-        let quiet = Latency { least: dice.below(30), uneven: dice.below(6), thought: dice.below(6), token: 800 };
-        let wild = Latency { least: dice.below(300), uneven: dice.below(2000), thought: dice.below(3000), token: 800 };
+        let quiet =
+            Latency { least: dice.below(30), uneven: dice.below(6), thought: dice.below(6), token: 800 };
+        let wild = Latency {
+            least: dice.below(300),
+            uneven: dice.below(2000),
+            thought: dice.below(3000),
+            token: 800,
+        };
         Self {
             deeds: deeds(dice, channels, span, heals),
             lanes,

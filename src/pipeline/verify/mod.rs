@@ -30,7 +30,10 @@ pub(super) struct Refused {
 /// Checks all proofs.
 pub(super) fn verify(proofs: &[Verify], env: &mut Env<'_>) -> Result<(), Refused> {
     for proof in proofs {
-        prove(proof, env).map_err(|Failure(reason)| Refused { status: proof.on_fail, reason })?;
+        if let Err(Failure(reason)) = prove(proof, env) {
+            env.world.reach(proof);
+            return Err(Refused { status: proof.on_fail, reason });
+        }
     }
     Ok(())
 }

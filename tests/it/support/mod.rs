@@ -15,7 +15,7 @@ pub use api::{Api, Asked};
 pub use files::{BIG, FILES_TOKEN, Files, SMALL};
 pub use folder::Folder;
 pub use gateway::Gateway;
-pub use openssl::{hmac_sha1_base64, hmac_sha256_hex, verifies_p256};
+pub use openssl::{KeyPair, digest, hex, hmac, hmac_sha1_base64, hmac_sha256_hex, verifies_p256};
 pub use process::{Process, patchcord};
 pub use stand_in::{Platform, Provider};
 pub use town::{CHANNEL, Setup, TOKEN, Town};
