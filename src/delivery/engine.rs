@@ -182,6 +182,7 @@ impl Router {
                 Err(error) => tracing::error!(%error, "the store cannot tell what there is to do"),
             }
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(wait) => wait = (wait * 2).min(Duration::from_secs(5)),
                 _ = self.stop.changed() => return,
             }

@@ -196,6 +196,7 @@ impl Poller {
                 }
             };
             tokio::select! {
+                biased;
                 _ = self.parts.stopped.wait_for(|stopped| *stopped) => return,
                 () = self.waiting.woken.notified(), if failures == 0 => {
                     if self.waiting.due().is_none() {
@@ -250,6 +251,7 @@ impl Poller {
                 Err(error) => tracing::warn!(channel = %name, %error, "a poll can't read where it stands"),
             }
             tokio::select! {
+                biased;
                 _ = self.parts.stopped.wait_for(|stopped| *stopped) => return None,
                 () = tokio::time::sleep(Duration::from_secs(1)) => {}
             }
