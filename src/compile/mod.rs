@@ -241,6 +241,7 @@ fn mapping_limits(spec: Option<&spec::Limits>) -> Limits {
         rate: spec.rate.map_or(base.rate, rate),
         per_contact: spec.per_contact.map_or(base.per_contact, rate),
         in_flight: spec.in_flight.map_or(base.in_flight, in_flight),
+        conversation: spec.conversation.map_or(base.conversation, |duration| duration.0),
         timeout: spec.timeout.map_or(base.timeout, |timeout| timeout.0),
         media: spec.media.map_or(base.media, |media| media.0),
     }
@@ -253,6 +254,7 @@ pub fn channel_limits(spec: Option<&spec::ChannelLimits>, base: Limits) -> Limit
         rate: spec.rate.map_or(base.rate, rate),
         per_contact: spec.per_contact.map_or(base.per_contact, rate),
         in_flight: spec.in_flight.map_or(base.in_flight, in_flight),
+        conversation: spec.conversation.map_or(base.conversation, |duration| duration.0),
         timeout: spec.timeout.map_or(base.timeout, |timeout| timeout.0),
         media: base.media,
     }

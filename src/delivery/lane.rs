@@ -192,7 +192,7 @@ impl Running {
         let Some(wanted) = self.queue.wanted() else { return false };
         let lane = self.start.lane.clone();
         let answer = match &wanted {
-            Wanted::Any { after, limit } => self.start.store.page(lane, *after, *limit),
+            Wanted::Any { bulk, after, limit } => self.start.store.page(lane, *bulk, *after, *limit),
             Wanted::Of { contact, after, upto, limit } => {
                 self.start.store.page_contact(lane, contact.clone(), *after, *upto, *limit)
             }
@@ -207,12 +207,13 @@ impl Running {
             Err(error) => {
                 tracing::error!(lane = %self.start.lane, %error, "the queue cannot be read now");
                 self.read_not_before = Some(Instant::now() + READ_AGAIN);
+                self.queue.unread();
                 return;
             }
         };
         match wanted {
             Wanted::Of { contact, limit, .. } => self.queue.of(&contact, page, limit),
-            Wanted::Any { limit, .. } => self.queue.any(&page, limit),
+            Wanted::Any { bulk, limit, .. } => self.queue.any(bulk, &page, limit),
         }
     }
 
@@ -336,7 +337,7 @@ impl Running {
         match step {
             Ok(Step::Answered(answered)) => self.answered(*answered),
             Ok(Step::Settled { contact, id, again_at: Some(due) }) => self.queue.wait(&contact, id, due),
-            Ok(Step::Settled { contact, .. }) => self.queue.done(&contact),
+            Ok(Step::Settled { contact, id, .. }) => self.queue.done(&contact, id),
             Ok(Step::Noted(delivery, noted)) => {
                 self.noting -= 1;
                 // Nothing more can be done in a store that is closed: the gateway is ending.

@@ -1,9 +1,14 @@
 //! What a lane holds in memory, and what may go next: pure.
 //!
-//! Invariants: every queued delivery of the lane up to [`Queue::high`] is held, or belongs to a contact that is
-//! marked as having more in the store; so none is skipped, and none is taken twice. At most one delivery of a
-//! contact is under way. Memory is bounded: a window of deliveries in all, a share of it per contact, and nothing
-//! but a mark for a contact that waits for a retry, so that such contacts do not use up the window.
+//! There are two streams: conversations, and bulk, of which something goes when nothing of the other may. The order per
+//! contact is that of the ids all the same: a contact's bulk deliveries that came before one of a conversation go
+//! with it.
+//!
+//! Invariants: every queued delivery of a stream up to its [`Stream::high`] is held, or belongs to a contact that is
+//! marked as having more in the store; so none is skipped, and none is taken twice. Bulk is taken only while nothing of
+//! conversations is left unread, so whatever is taken of a contact comes in the order of its ids. At most one delivery
+//! of a contact is under way. Memory is bounded: a window of deliveries for each stream, a share of it per contact, and
+//! nothing but a mark for a contact that waits for a retry, so that such contacts do not use up the window.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -15,6 +20,8 @@ use crate::store::{Delivery, DeliveryId};
 
 /// How many contacts are remembered at once; those that wait for a retry are contacts without deliveries.
 const CONTACTS: usize = 100_000;
+/// How many more there may be for the sake of conversations.
+const MORE_CONTACTS: usize = 10_000;
 
 /// The deliveries of a lane, by contact.
 #[derive(Debug)]
@@ -22,14 +29,33 @@ pub struct Queue {
     window: usize,
     per_contact: usize,
     contacts: HashMap<SmolStr, Contact>,
-    /// Contacts that may go, by the id of their first delivery.
-    ready: BTreeMap<DeliveryId, SmolStr>,
+    /// Contacts that may go: those in conversation first, then by the id of their first delivery.
+    ready: BTreeMap<(Kind, DeliveryId), SmolStr>,
     waiting: BTreeSet<(Instant, SmolStr)>,
+    live: Stream,
+    bulk: Stream,
+    /// Bulk deliveries that left the queue while bulk was read: the answer may still have them.
+    gone: Option<BTreeSet<DeliveryId>>,
+}
+
+/// Whether something is part of a conversation, or bulk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Live,
+    Bulk,
+}
+
+/// One of the two streams.
+#[derive(Debug)]
+struct Stream {
+    /// How many of its deliveries are held.
+    held: usize,
+    /// What was taken of it: all up to this.
+    high: DeliveryId,
+    /// There may be more of it in the store.
+    behind: bool,
     /// Contacts that could go if their deliveries were here.
     dry: VecDeque<SmolStr>,
-    held: usize,
-    high: DeliveryId,
-    behind: bool,
 }
 
 #[derive(Debug)]
@@ -37,8 +63,11 @@ struct Contact {
     held: VecDeque<Arc<Delivery>>,
     /// The last delivery that was held, or is done.
     cursor: DeliveryId,
-    /// There are more in the store, after `cursor`.
+    /// There are more in the store, after `cursor`, up to `upto`.
     more: bool,
+    upto: DeliveryId,
+    /// The last delivery that is part of a conversation: up to it, the contact goes before bulk.
+    live_upto: DeliveryId,
     /// The delivery that was made to wait last.
     waited: DeliveryId,
     doing: Doing,
@@ -56,6 +85,8 @@ enum Doing {
 pub enum Wanted {
     /// Any deliveries of the lane.
     Any {
+        /// Of bulk, or of conversations.
+        bulk: bool,
         /// Above this id.
         after: DeliveryId,
         /// At most so many.
@@ -74,8 +105,56 @@ pub enum Wanted {
     },
 }
 
+impl Kind {
+    fn of(delivery: &Delivery) -> Self {
+        if delivery.bulk { Self::Bulk } else { Self::Live }
+    }
+}
+
+impl Contact {
+    /// A contact of which nothing is held, after that id.
+    fn new(cursor: DeliveryId) -> Self {
+        Self {
+            held: VecDeque::new(),
+            cursor,
+            more: false,
+            upto: 0,
+            live_upto: 0,
+            waited: 0,
+            doing: Doing::Nothing,
+        }
+    }
+
+    /// What the contact's next delivery goes as.
+    fn kind(&self) -> Kind {
+        let next = self.held.front().map_or(self.cursor + 1, |first| first.id);
+        if next <= self.live_upto { Kind::Live } else { Kind::Bulk }
+    }
+
+    /// There is more in the store, up to this one.
+    fn leave(&mut self, upto: DeliveryId) {
+        self.more = true;
+        self.upto = self.upto.max(upto);
+    }
+}
+
+impl Stream {
+    fn new() -> Self {
+        Self { held: 0, high: 0, behind: true, dry: VecDeque::new() }
+    }
+
+    /// The contact is not dry any more; usually it is the first.
+    fn forget(&mut self, contact: &SmolStr) {
+        if self.dry.front() == Some(contact) {
+            self.dry.pop_front();
+        } else {
+            self.dry.retain(|dry| dry != contact);
+        }
+    }
+}
+
 impl Queue {
-    /// An empty queue that holds at most `window` deliveries and has not yet seen what is in the store.
+    /// An empty queue that holds at most `window` deliveries of each stream and has not yet seen what is in the store.
     pub fn new(window: usize, in_flight: usize) -> Self {
         let window = window.max(2);
         Self {
@@ -84,16 +163,29 @@ impl Queue {
             contacts: HashMap::new(),
             ready: BTreeMap::new(),
             waiting: BTreeSet::new(),
-            dry: VecDeque::new(),
-            held: 0,
-            high: 0,
-            behind: true,
+            live: Stream::new(),
+            bulk: Stream::new(),
+            gone: None,
         }
+    }
+
+    fn stream(&mut self, kind: Kind) -> &mut Stream {
+        match kind {
+            Kind::Live => &mut self.live,
+            Kind::Bulk => &mut self.bulk,
+        }
+    }
+
+    /// How many more of a stream may be held. What bulk goes with a conversation may be more than its window has room for,
+    /// but never more than both have.
+    fn room(&self, stream: &Stream) -> usize {
+        let all = (self.window * 2).saturating_sub(self.live.held + self.bulk.held);
+        self.window.saturating_sub(stream.held).min(all)
     }
 
     /// Whether there is nothing to do and nothing to read.
     pub fn is_idle(&self) -> bool {
-        self.contacts.is_empty() && !self.behind
+        self.contacts.is_empty() && !self.live.behind && !self.bulk.behind
     }
 
     /// Whether something may go.
@@ -109,7 +201,7 @@ impl Queue {
     /// How many deliveries are held.
     #[cfg(test)]
     pub fn held(&self) -> usize {
-        self.held
+        self.live.held + self.bulk.held
     }
 
     /// The next moment at which a contact's wait is over.
@@ -121,53 +213,79 @@ impl Queue {
     ///
     /// Not to be called between [`Queue::wanted`] and the answer to it.
     pub fn offer(&mut self, delivery: &Arc<Delivery>) {
-        if delivery.id > self.high && (self.behind || !self.take(delivery)) {
-            self.behind = true;
+        let kind = Kind::of(delivery);
+        let is_early = kind == Kind::Bulk && self.live.behind;
+        let stream = self.stream(kind);
+        if delivery.id > stream.high && (is_early || stream.behind || !self.take(delivery)) {
+            self.stream(kind).behind = true;
         }
     }
 
     /// Something was committed that was not offered.
     pub fn missed(&mut self) {
-        self.behind = true;
+        self.live.behind = true;
+        self.bulk.behind = true;
     }
 
-    /// What to read now, if anything; the answer goes to [`Queue::any`] or [`Queue::of`].
-    pub fn wanted(&self) -> Option<Wanted> {
-        let room = self.window.saturating_sub(self.held);
-        if let Some(contact) = self.dry.front() {
+    /// What to read now, if anything; the answer goes to [`Queue::any`] or [`Queue::of`], or there is none:
+    /// [`Queue::unread`].
+    pub fn wanted(&mut self) -> Option<Wanted> {
+        let wanted = self.wanted_of(Kind::Live).or_else(|| {
+            // Whoever is in conversation is known before bulk is taken.
+            (!self.live.behind).then(|| self.wanted_of(Kind::Bulk))?
+        });
+        if matches!(wanted, Some(Wanted::Any { bulk: true, .. })) {
+            self.gone = Some(BTreeSet::new());
+        }
+        wanted
+    }
+
+    fn wanted_of(&self, kind: Kind) -> Option<Wanted> {
+        let (stream, most) = match kind {
+            Kind::Live => (&self.live, CONTACTS + MORE_CONTACTS),
+            Kind::Bulk => (&self.bulk, CONTACTS),
+        };
+        let room = self.room(stream);
+        if let Some(contact) = stream.dry.front() {
+            let known = self.contacts.get(contact);
             // What is held will go, since none of it waits for a retry; then there is room.
-            if room == 0 {
-                return None;
-            }
-            let after = self.contacts.get(contact).map_or(0, |known| known.cursor);
-            return Some(Wanted::Of {
+            return (room > 0).then(|| Wanted::Of {
                 contact: contact.clone(),
-                after,
-                upto: self.high,
+                after: known.map_or(0, |known| known.cursor),
+                upto: known.map_or(0, |known| known.upto),
                 limit: self.per_contact.min(room),
             });
         }
-        let wanted = self.behind && self.held <= self.window / 2 && self.contacts.len() < CONTACTS;
-        wanted.then_some(Wanted::Any { after: self.high, limit: room })
+        let wanted = stream.behind && stream.held <= self.window / 2 && self.contacts.len() < most;
+        wanted.then_some(Wanted::Any { bulk: kind == Kind::Bulk, after: stream.high, limit: room })
     }
 
     /// The answer to [`Wanted::Any`].
-    pub fn any(&mut self, page: &[Arc<Delivery>], limit: usize) {
-        let all = page.iter().all(|delivery| self.take(delivery));
-        self.behind = !all || page.len() >= limit;
+    pub fn any(&mut self, bulk: bool, page: &[Arc<Delivery>], limit: usize) {
+        let gone = self.gone.take().unwrap_or_default();
+        let all = page.iter().all(|delivery| gone.contains(&delivery.id) || self.take(delivery));
+        self.stream(if bulk { Kind::Bulk } else { Kind::Live }).behind = !all || page.len() >= limit;
     }
 
     /// The answer to [`Wanted::Of`]. Its first delivery may go: the contact's wait, if any, is over.
     pub fn of(&mut self, contact: &SmolStr, page: Vec<Arc<Delivery>>, limit: usize) {
-        self.dry.retain(|dry| dry != contact);
+        self.live.forget(contact);
+        self.bulk.forget(contact);
         let Some(known) = self.contacts.get_mut(contact) else { return };
         known.more = page.len() >= limit;
         if let Some(last) = page.last() {
             known.cursor = last.id;
         }
-        self.held += page.len();
         known.held = page.into();
+        let bulk = known.held.iter().filter(|delivery| delivery.bulk).count();
+        self.bulk.held += bulk;
+        self.live.held += known.held.len() - bulk;
         self.release(contact);
+    }
+
+    /// There is no answer to [`Queue::wanted`].
+    pub fn unread(&mut self) {
+        self.gone = None;
     }
 
     /// Contacts whose wait is over may go again.
@@ -181,18 +299,22 @@ impl Queue {
         }
     }
 
-    /// The next delivery to attempt: the one with the lowest id among the first ones of idle contacts.
+    /// The next delivery to attempt: the one with the lowest id among the first ones of idle contacts, of those in
+    /// conversation if there are any.
     pub fn next(&mut self) -> Option<Arc<Delivery>> {
         let (_, contact) = self.ready.pop_first()?;
         let known = self.contacts.get_mut(&contact)?;
         let delivery = known.held.pop_front()?;
         known.doing = Doing::Attempt;
-        self.held -= 1;
+        self.stream(Kind::of(&delivery)).held -= 1;
         Some(delivery)
     }
 
     /// The attempt is over and the delivery has left the queue.
-    pub fn done(&mut self, contact: &SmolStr) {
+    pub fn done(&mut self, contact: &SmolStr, id: DeliveryId) {
+        if let Some(gone) = &mut self.gone {
+            gone.insert(id);
+        }
         self.release(contact);
     }
 
@@ -201,12 +323,14 @@ impl Queue {
     /// What is held of the contact is let go and read again then: the store knows the attempts made by then.
     pub fn wait(&mut self, contact: &SmolStr, id: DeliveryId, due: Instant) {
         let Some(known) = self.contacts.get_mut(contact) else { return };
-        self.held -= known.held.len();
-        known.held = VecDeque::new();
+        let held = std::mem::take(&mut known.held);
+        known.leave(known.cursor.max(id));
         known.cursor = id - 1;
-        known.more = true;
         known.waited = id;
         known.doing = Doing::Wait(due);
+        for delivery in &held {
+            self.stream(Kind::of(delivery)).held -= 1;
+        }
         self.waiting.insert((due, contact.clone()));
     }
 
@@ -215,32 +339,60 @@ impl Queue {
         self.contacts.get(&delivery.contact).is_some_and(|known| known.waited == delivery.id)
     }
 
-    /// Takes what comes next in the lane; `false`: no room.
+    /// Takes what comes next in a stream; `false`: no room.
     fn take(&mut self, delivery: &Arc<Delivery>) -> bool {
-        if let Some(known) = self.contacts.get_mut(&delivery.contact) {
-            if known.more || known.held.len() >= self.per_contact || matches!(known.doing, Doing::Wait(_)) {
-                known.more = true;
-                self.high = delivery.id;
-                return true;
+        let kind = Kind::of(delivery);
+        let is_full = self.room(if kind == Kind::Live { &self.live } else { &self.bulk }) == 0;
+        // Some of the contact's bulk may not have been read, though it goes first.
+        let reads_bulk = delivery.behind.is_some_and(|first| self.bulk.behind && first < delivery.id);
+        let most = if kind == Kind::Live { CONTACTS + MORE_CONTACTS } else { CONTACTS };
+        let Some(known) = self.contacts.get_mut(&delivery.contact) else {
+            if self.contacts.len() >= most || is_full {
+                return false;
             }
-        } else if self.contacts.len() >= CONTACTS {
+            let before = if reads_bulk { delivery.behind.unwrap_or_default() } else { delivery.id } - 1;
+            self.contacts.insert(delivery.contact.clone(), Contact::new(before));
+            return self.add(delivery, reads_bulk);
+        };
+        // It was read with a later one of a conversation, or will be.
+        if delivery.id <= known.cursor || (known.more && delivery.id <= known.upto) {
+            self.stream(kind).high = delivery.id;
+            return true;
+        }
+        let is_left = reads_bulk
+            || known.more
+            || known.held.len() >= self.per_contact
+            || matches!(known.doing, Doing::Wait(_));
+        if !is_left && is_full {
             return false;
         }
-        if self.held >= self.window {
-            return false;
+        self.add(delivery, is_left)
+    }
+
+    /// Adds a delivery to those that its contact holds, or to those that it left in the store.
+    fn add(&mut self, delivery: &Arc<Delivery>, is_left: bool) -> bool {
+        let kind = Kind::of(delivery);
+        self.stream(kind).high = delivery.id;
+        let Some(known) = self.contacts.get_mut(&delivery.contact) else { return true };
+        let is_free = known.doing == Doing::Nothing;
+        let before = (known.kind(), known.held.front().map(|first| first.id), known.more);
+        if kind == Kind::Live {
+            known.live_upto = delivery.id;
         }
-        self.high = delivery.id;
-        self.held += 1;
-        let known = self.contacts.entry(delivery.contact.clone()).or_insert_with(|| Contact {
-            held: VecDeque::new(),
-            cursor: 0,
-            more: false,
-            waited: 0,
-            doing: Doing::Nothing,
-        });
-        known.cursor = delivery.id;
-        known.held.push_back(Arc::clone(delivery));
-        if known.doing == Doing::Nothing && known.held.len() == 1 {
+        if is_left {
+            known.leave(delivery.id);
+        } else {
+            known.cursor = delivery.id;
+            known.held.push_back(Arc::clone(delivery));
+            self.stream(kind).held += 1;
+        }
+        if is_free {
+            // It may go as something else now.
+            match before {
+                (kind, Some(first), _) => drop(self.ready.remove(&(kind, first))),
+                (kind, None, true) => self.stream(kind).forget(&delivery.contact),
+                (_, None, false) => {}
+            }
             self.release(&delivery.contact);
         }
         true
@@ -250,10 +402,11 @@ impl Queue {
     fn release(&mut self, contact: &SmolStr) {
         let Some(known) = self.contacts.get_mut(contact) else { return };
         known.doing = Doing::Nothing;
+        let kind = known.kind();
         if let Some(first) = known.held.front() {
-            self.ready.insert(first.id, contact.clone());
+            self.ready.insert((kind, first.id), contact.clone());
         } else if known.more {
-            self.dry.push_back(contact.clone());
+            self.stream(kind).dry.push_back(contact.clone());
         } else {
             self.contacts.remove(contact);
         }
@@ -273,10 +426,12 @@ mod tests {
     /// What happens next to a lane.
     #[derive(Clone, Debug)]
     enum Happens {
-        /// A delivery of this contact is committed; fed to the lane, or missed by it.
-        Commit(u8, bool),
-        /// The store is read.
+        /// A delivery of this contact is committed: bulk or not; fed to the lane, or missed by it.
+        Commit { contact: u8, bulk: bool, fed: bool },
+        /// The store is asked, or answers.
         Read,
+        /// The store does not answer.
+        Fail,
         /// Something goes.
         Start,
         /// The oldest attempt of all is over: it was sent, or is to be repeated.
@@ -286,19 +441,27 @@ mod tests {
     }
 
     fn happens() -> impl Strategy<Value = Happens> {
+        let commit = (0..6_u8, prop::bool::weighted(0.6), prop::bool::weighted(0.9));
         prop_oneof![
-            4 => (0..6_u8, prop::bool::weighted(0.9)).prop_map(|(contact, fed)| Happens::Commit(contact, fed)),
-            3 => Just(Happens::Read),
-            3 => Just(Happens::Start),
-            3 => prop::bool::weighted(0.7).prop_map(Happens::End),
-            1 => Just(Happens::Time),
+            8 => commit.prop_map(|(contact, bulk, fed)| Happens::Commit { contact, bulk, fed }),
+            12 => Just(Happens::Read),
+            1 => Just(Happens::Fail),
+            6 => Just(Happens::Start),
+            6 => prop::bool::weighted(0.7).prop_map(Happens::End),
+            2 => Just(Happens::Time),
         ]
     }
+
+    type Page = Vec<Arc<Delivery>>;
 
     /// A lane on a simulated store.
     struct Simulation {
         queue: Queue,
         stored: BTreeMap<DeliveryId, Arc<Delivery>>,
+        /// What the store was asked for, and what it found at that moment.
+        asked: Option<(Wanted, Page)>,
+        /// What was fed meanwhile; nothing stands for what was missed.
+        inbox: Vec<Option<Arc<Delivery>>>,
         last: DeliveryId,
         under_way: VecDeque<Arc<Delivery>>,
         sent: HashMap<SmolStr, Vec<DeliveryId>>,
@@ -306,32 +469,80 @@ mod tests {
     }
 
     impl Simulation {
+        fn new(window: usize, in_flight: usize) -> Self {
+            Self {
+                queue: Queue::new(window, in_flight),
+                stored: BTreeMap::new(),
+                asked: None,
+                inbox: Vec::new(),
+                last: 0,
+                under_way: VecDeque::new(),
+                sent: HashMap::new(),
+                now: Instant::now(),
+            }
+        }
+
+        fn commit(&mut self, contact: u8, bulk: bool, fed: bool) {
+            self.last += 1;
+            let of_it = |it: &&Arc<Delivery>| it.bulk && it.contact == contact.to_string();
+            let behind = self.stored.values().find(of_it).map(|it| it.id).filter(|_| !bulk);
+            let new = delivery(self.last, &contact.to_string());
+            let new = Arc::new(Delivery { bulk, behind, ..(*new).clone() });
+            self.stored.insert(self.last, Arc::clone(&new));
+            self.inbox.push(fed.then_some(new));
+            self.feed();
+        }
+
+        /// Nothing is taken from the inbox while the store is read.
+        fn feed(&mut self) {
+            if self.asked.is_none() {
+                for fed in std::mem::take(&mut self.inbox) {
+                    match fed {
+                        Some(delivery) => self.queue.offer(&delivery),
+                        None => self.queue.missed(),
+                    }
+                }
+            }
+        }
+
+        fn find(&self, wanted: &Wanted) -> Page {
+            match wanted {
+                Wanted::Any { bulk, after, limit } => {
+                    let above = self.stored.range(after + 1..).filter(|(_, it)| it.bulk == *bulk);
+                    above.map(|(_, it)| Arc::clone(it)).take(*limit).collect()
+                }
+                Wanted::Of { contact, after, upto, limit } => {
+                    let range = self.stored.range(after + 1..).take_while(|(id, _)| *id <= upto);
+                    let of = range.filter(|(_, it)| it.contact == *contact);
+                    of.map(|(_, it)| Arc::clone(it)).take(*limit).collect()
+                }
+            }
+        }
+
         fn step(&mut self, happens: &Happens) {
             match happens {
-                Happens::Commit(contact, fed) => {
-                    self.last += 1;
-                    let new = delivery(self.last, &contact.to_string());
-                    self.stored.insert(self.last, Arc::clone(&new));
-                    if *fed { self.queue.offer(&new) } else { self.queue.missed() }
+                Happens::Commit { contact, bulk, fed } => self.commit(*contact, *bulk, *fed),
+                Happens::Read => {
+                    match self.asked.take() {
+                        Some((Wanted::Any { bulk, limit, .. }, page)) => self.queue.any(bulk, &page, limit),
+                        Some((Wanted::Of { contact, limit, .. }, page)) => {
+                            self.queue.of(&contact, page, limit)
+                        }
+                        None => {
+                            self.asked = self.queue.wanted().map(|wanted| {
+                                let page = self.find(&wanted);
+                                (wanted, page)
+                            });
+                        }
+                    }
+                    self.feed();
                 }
-                Happens::Read => match self.queue.wanted() {
-                    Some(Wanted::Any { after, limit }) => {
-                        let page: Vec<_> = self
-                            .stored
-                            .range(after + 1..)
-                            .map(|(_, it)| Arc::clone(it))
-                            .take(limit)
-                            .collect();
-                        self.queue.any(&page, limit);
+                Happens::Fail => {
+                    if self.asked.take().is_some() {
+                        self.queue.unread();
                     }
-                    Some(Wanted::Of { contact, after, upto, limit }) => {
-                        let range = self.stored.range(after + 1..).take_while(|(id, _)| **id <= upto);
-                        let of = range.filter(|(_, it)| it.contact == contact).map(|(_, it)| Arc::clone(it));
-                        let page = of.take(limit).collect();
-                        self.queue.of(&contact, page, limit);
-                    }
-                    None => {}
-                },
+                    self.feed();
+                }
                 Happens::Start => {
                     if let Some(next) = self.queue.next() {
                         assert!(self.under_way.iter().all(|it| it.contact != next.contact), "two at once");
@@ -345,7 +556,7 @@ mod tests {
                     if *sent {
                         self.stored.remove(&over.id).unwrap();
                         self.sent.entry(over.contact.clone()).or_default().push(over.id);
-                        self.queue.done(&over.contact);
+                        self.queue.done(&over.contact, over.id);
                     } else {
                         self.queue.wait(&over.contact, over.id, self.now + Duration::from_secs(1));
                     }
@@ -355,23 +566,18 @@ mod tests {
                     self.queue.wake(self.now);
                 }
             }
-            assert!(self.queue.held() <= 8, "the window is kept");
+            assert!(self.queue.held() <= 2 * 8, "the windows are kept: {}", self.queue.held());
         }
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
         #[test]
         fn nothing_is_skipped_or_taken_twice_and_order_is_kept(
             all in prop::collection::vec(happens(), 0..400),
+            in_flight in 1..4_usize,
         ) {
-            let mut lane = Simulation {
-                queue: Queue::new(8, 3),
-                stored: BTreeMap::new(),
-                last: 0,
-                under_way: VecDeque::new(),
-                sent: HashMap::new(),
-                now: Instant::now(),
-            };
+            let mut lane = Simulation::new(8, in_flight);
             for happens in &all {
                 lane.step(happens);
             }
@@ -379,7 +585,7 @@ mod tests {
                 if lane.stored.is_empty() && lane.queue.is_idle() {
                     break;
                 }
-                for happens in [Happens::Time, Happens::Read, Happens::Start, Happens::End(true)] {
+                for happens in [Happens::Time, Happens::Read, Happens::Read, Happens::Start, Happens::End(true)] {
                     lane.step(&happens);
                 }
             }
@@ -391,5 +597,69 @@ mod tests {
                 prop_assert!(ids.windows(2).all(|pair| pair[0] < pair[1]));
             }
         }
+    }
+
+    /// Commits a broadcast of `count`, to contacts 0 to 5 in turn, and lets the lane read what it wants.
+    fn broadcast(count: u8) -> Simulation {
+        let mut lane = Simulation::new(8, 3);
+        (0..count).for_each(|number| lane.commit(number % 6, true, true));
+        (0..8).for_each(|_| lane.step(&Happens::Read));
+        lane
+    }
+
+    fn next(lane: &mut Simulation) -> DeliveryId {
+        (0..4).for_each(|_| lane.step(&Happens::Read));
+        lane.step(&Happens::Start);
+        let id = lane.under_way.back().unwrap().id;
+        lane.step(&Happens::End(true));
+        id
+    }
+
+    #[test]
+    fn a_conversation_goes_before_a_broadcast() {
+        let mut lane = broadcast(60);
+        lane.commit(9, false, true);
+        assert_eq!(next(&mut lane), 61);
+        assert_eq!(next(&mut lane), 1);
+    }
+
+    #[test]
+    fn what_a_broadcast_had_for_a_contact_goes_before_the_reply_and_with_it() {
+        let mut lane = broadcast(60);
+        lane.commit(5, false, true);
+        let sent: Vec<_> = (0..11).map(|_| next(&mut lane)).collect();
+        assert_eq!(sent, [6, 12, 18, 24, 30, 36, 42, 48, 54, 60, 61]);
+        assert_eq!(next(&mut lane), 1);
+    }
+
+    #[test]
+    fn what_went_with_a_reply_while_bulk_was_read_does_not_go_again() {
+        let mut lane = Simulation::new(8, 1);
+        (0..20).for_each(|contact| lane.commit(contact, true, true));
+        (0..4).for_each(|_| lane.step(&Happens::Read));
+        lane.commit(9, false, true);
+        (0..2).for_each(|_| lane.step(&Happens::Read));
+        // The contact's part of the broadcast, and what makes room for more of that.
+        (0..5).for_each(|_| lane.step(&Happens::Start));
+        assert_eq!(lane.under_way.front().unwrap().id, 10);
+        lane.step(&Happens::Read);
+        assert!(
+            matches!(&lane.asked, Some((Wanted::Any { bulk: true, .. }, page)) if page.iter().any(|it| it.id == 10))
+        );
+        lane.step(&Happens::End(true));
+        lane.step(&Happens::Start);
+        assert_eq!(lane.under_way.back().unwrap().id, 21);
+        (0..5).for_each(|_| lane.step(&Happens::End(true)));
+        lane.step(&Happens::Read);
+        while !lane.stored.is_empty() {
+            next(&mut lane);
+        }
+    }
+
+    #[test]
+    fn a_conversation_that_was_missed_is_read_before_bulk() {
+        let mut lane = broadcast(60);
+        lane.commit(9, false, false);
+        assert_eq!(next(&mut lane), 61);
     }
 }

@@ -68,7 +68,11 @@ impl Gateway {
         let payload = serde_json::to_vec(&message).map_err(|error| Refused::Message(error.to_string()))?;
         let lane = Lane::outbound(channel.channel.name.clone());
         let (contact, mid) = (&message.contact_id, &message.id);
-        let delivery = NewDelivery::new(lane, contact, mid, EventKind::Message, payload.into());
+        let within = channel.limits.conversation;
+        let bulk = !within.is_zero()
+            && !self.conversations.is_live(&lane.channel, contact, self.world.now(), within);
+        let delivery =
+            NewDelivery { bulk, ..NewDelivery::new(lane, contact, mid, EventKind::Message, payload.into()) };
         let acceptance =
             Acceptance { at: self.world.now(), deliveries: vec![delivery], ..Acceptance::default() };
         self.store.accept(acceptance).await?;

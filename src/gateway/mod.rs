@@ -4,6 +4,7 @@
 //! in the store before it says so.
 
 mod action;
+mod conversations;
 mod deferred;
 mod desk;
 mod errand;
@@ -31,6 +32,7 @@ use smol_str::SmolStr;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use self::conversations::Conversations;
 use crate::call::{CallCache, HttpTransport, Outgoing, Response, Transport, TransportError};
 use crate::delivery::{
     BreakerPolicy, ByDirection, Contacted, Engine, LaneSettings, LaneStats, Parts, Rate, RetryPolicy,
@@ -39,7 +41,7 @@ use crate::load::{ChannelSettings, Settings};
 use crate::pipeline::Directory;
 use crate::plan::{self, Channel};
 use crate::store::{self, Direction, Feed, Filter, Lane, StatusSet, Store, StoreError};
-use crate::world::World;
+use crate::world::{Millis, World};
 
 pub use desk::{Changed, Desk, StillParked, Which, examine};
 pub use errand::{Driven, drive};
@@ -116,6 +118,7 @@ pub struct Gateway {
     calls: Arc<CallCache>,
     transport: Arc<dyn Transport>,
     acting: action::Room,
+    conversations: Arc<Conversations>,
     media: Arc<media::Media>,
     polls: Arc<poll::Polls>,
     world: World,
@@ -153,6 +156,7 @@ impl Gateway {
         let media = media::Media::new(&settings.media, &public_url, store.clone(), world.clone());
         let media = Arc::new(media);
         let channels = Arc::new(Channels::new(settings));
+        let conversations = Arc::new(Conversations::default());
         let calls = Arc::new(CallCache::default());
         let carrier = ByDirection {
             inbound: Arc::new(to_platform::ToPlatform::new(
@@ -161,6 +165,7 @@ impl Gateway {
                 transport.clone(),
                 calls.clone(),
                 media.clone(),
+                conversations.clone(),
                 world.clone(),
             )),
             outbound: Arc::new(to_provider::ToProvider::new(
@@ -190,6 +195,7 @@ impl Gateway {
             stopped: stopped.clone(),
         }));
         let purging = Mutex::new(Some(tokio::spawn(keep_house(store.clone(), world.clone(), stopped))));
+        tokio::spawn(recall(conversations.clone(), channels.clone(), store.clone(), world.clone()));
         Ok(Self {
             channels,
             store,
@@ -197,6 +203,7 @@ impl Gateway {
             calls,
             transport,
             acting,
+            conversations,
             media,
             polls,
             world,
@@ -300,6 +307,21 @@ fn rate(rate: plan::Rate) -> Rate {
     match rate {
         plan::Rate::Unlimited => Rate::UNLIMITED,
         plan::Rate::Limited { count, per } => Rate::new(count, per).unwrap_or(Rate::UNLIMITED),
+    }
+}
+
+/// Learns who was in conversation before the start.
+async fn recall(
+    conversations: Arc<Conversations>,
+    channels: Arc<Channels>,
+    store: Arc<dyn Store>,
+    world: World,
+) {
+    let longest =
+        channels.by_name.values().map(|channel| channel.limits.conversation).max().unwrap_or_default();
+    if !longest.is_zero() {
+        let since = world.now().saturating_sub(Millis::try_from(longest.as_millis()).unwrap_or(Millis::MAX));
+        conversations.recall(&*store, since).await;
     }
 }
 

@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use smol_str::SmolStr;
 
 use super::Channels;
+use super::conversations::Conversations;
 use super::media::Media;
 use super::parcel::Parcel;
 use crate::call::{
@@ -31,6 +32,7 @@ pub(super) struct ToPlatform {
     pub(super) transport: Arc<dyn Transport>,
     pub(super) calls: Arc<CallCache>,
     media: Arc<Media>,
+    conversations: Arc<Conversations>,
     pub(super) world: World,
 }
 
@@ -41,9 +43,10 @@ impl ToPlatform {
         transport: Arc<dyn Transport>,
         calls: Arc<CallCache>,
         media: Arc<Media>,
+        conversations: Arc<Conversations>,
         world: World,
     ) -> Self {
-        Self { channels, store, transport, calls, media, world }
+        Self { channels, store, transport, calls, media, conversations, world }
     }
 
     async fn post(
@@ -102,6 +105,7 @@ impl ToPlatform {
 impl Carrier for ToPlatform {
     fn attempt<'a>(&'a self, delivery: &'a Arc<Delivery>) -> BoxFuture<'a, Report> {
         Box::pin(async {
+            self.conversations.learn(delivery);
             let (mut remember, mut contacted) = (Vec::new(), None);
             let outcome = self.post(delivery, &mut remember, &mut contacted).await;
             // The platform knows an event that it has by its id.

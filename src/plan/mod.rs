@@ -171,6 +171,8 @@ pub struct Limits {
     pub per_contact: Rate,
     /// How many may be under way at once.
     pub in_flight: usize,
+    /// What goes to a contact who wrote within this time goes before all else; zero where nothing goes first.
+    pub conversation: Duration,
     /// How long a response may take.
     pub timeout: Duration,
     /// The largest file that the body of a request may hold, in bytes.
@@ -183,6 +185,7 @@ impl Default for Limits {
             rate: Rate::Limited { count: 20, per: Duration::from_secs(1) },
             per_contact: Rate::Unlimited,
             in_flight: 32,
+            conversation: Duration::from_hours(24),
             timeout: Duration::from_secs(30),
             media: 100_000_000,
         }

@@ -113,6 +113,9 @@ record! {
         per_contact: Option<Rate>,
         /// How many may be under way at once.
         in_flight: Option<Count>,
+        /// What goes to a contact who wrote within this time goes before everything else, such as a broadcast; `0s` where
+        /// nothing goes first.
+        conversation: Option<Duration>,
         /// How long a response may take.
         timeout: Option<Duration>,
     }

@@ -562,6 +562,9 @@ record! {
         per_contact: Option<Rate>,
         /// How many may be under way at once in each channel; 32 unless given.
         in_flight: Option<Count>,
+        /// What goes to a contact who wrote within this time goes before everything else, such as a broadcast; `0s` where
+        /// nothing goes first. 24h unless given.
+        conversation: Option<Duration>,
         /// How long a response may take; 30s unless given.
         timeout: Option<Duration>,
         /// The largest file that the body of a request may hold, such as `100MB`, which it is unless given.

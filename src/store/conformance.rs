@@ -19,6 +19,7 @@ macro_rules! suite {
             keys_are_apart_per_channel,
             pages_give_what_is_queued_in_order,
             a_contact_is_paged_on_its_own,
+            a_reply_knows_what_its_contact_has_of_a_broadcast,
             a_delivery_is_settled_once,
             a_retry_keeps_its_place_and_its_progress,
             receipts_move_a_message_forward_only,
@@ -52,6 +53,7 @@ macro_rules! suite {
             everything_that_was_sent_up_to_a_moment_is_read,
             a_watermark_waits_for_a_message_that_is_recorded_later,
             a_secret_stays_as_it_was_first,
+            who_wrote_lately_is_known,
             old_things_are_purged_and_ids_are_not_given_out_twice,
         );
     };
@@ -156,9 +158,9 @@ pub(crate) async fn pages_give_what_is_queued_in_order(store: &dyn Store) {
     queue(store, inbound("a", "5", None)).await;
     assert!(queued.windows(2).all(|pair| pair[0].id < pair[1].id));
     store.settle(settlement(&queued[1], ids(&[]))).await.unwrap();
-    let first = store.page(Lane::outbound("c"), 0, 2).await.unwrap();
+    let first = store.page(Lane::outbound("c"), false, 0, 2).await.unwrap();
     assert_eq!(first, [Arc::clone(&queued[0]), Arc::clone(&queued[2])]);
-    let rest = store.page(Lane::outbound("c"), queued[2].id, 9).await.unwrap();
+    let rest = store.page(Lane::outbound("c"), false, queued[2].id, 9).await.unwrap();
     assert_eq!(rest, [Arc::clone(&queued[3])]);
     let lanes = store.lanes().await.unwrap();
     let depths: Vec<_> = lanes.iter().map(|it| (it.lane.direction, it.queued, it.oldest)).collect();
@@ -174,6 +176,25 @@ pub(crate) async fn a_contact_is_paged_on_its_own(store: &dyn Store) {
     assert_eq!(page.iter().map(|it| it.id).collect::<Vec<_>>(), [queued[2].id, queued[4].id]);
     let page = store.page_contact(Lane::outbound("c"), "a".into(), 0, queued[3].id, 9).await.unwrap();
     assert_eq!(page.len(), 2);
+}
+
+pub(crate) async fn a_reply_knows_what_its_contact_has_of_a_broadcast(store: &dyn Store) {
+    let bulk = |contact: &str, mid: &str| NewDelivery { bulk: true, ..outbound(contact, mid) };
+    let first = queue(store, bulk("a", "1")).await;
+    let second = queue(store, bulk("a", "2")).await;
+    let other = queue(store, outbound("b", "3")).await;
+    let reply = queue(store, outbound("a", "4")).await;
+    assert_eq!((other.behind, reply.behind), (None, Some(first.id)));
+    let lane = Lane::outbound("c");
+    let page = |bulk| store.page(lane.clone(), bulk, 0, 9);
+    assert_eq!(page(true).await.unwrap(), [first.clone(), second.clone()]);
+    assert_eq!(page(false).await.unwrap(), [other, reply.clone()]);
+    let of = store.page_contact(lane.clone(), "a".into(), first.id - 1, reply.id, 2).await.unwrap();
+    assert_eq!(of, [first.clone(), second.clone()], "in the order of ids");
+    store.settle(settlement(&first, Ending::Sent { ids: Vec::new() })).await.unwrap();
+    let of = store.page_contact(lane, "a".into(), 0, reply.id, 9).await.unwrap();
+    assert_eq!(of, [second.clone(), reply]);
+    assert_eq!(queue(store, outbound("a", "5")).await.behind, Some(second.id));
 }
 
 pub(crate) async fn a_delivery_is_settled_once(store: &dyn Store) {
@@ -195,7 +216,7 @@ pub(crate) async fn a_retry_keeps_its_place_and_its_progress(store: &dyn Store) 
     };
     store.settle(settlement(&delivery, ending)).await.unwrap();
     store.settle(Settlement { attempts: 2, ..settlement(&delivery, retry()) }).await.unwrap();
-    let page = store.page(Lane::outbound("c"), 0, 9).await.unwrap();
+    let page = store.page(Lane::outbound("c"), false, 0, 9).await.unwrap();
     let [again] = page.as_slice() else { panic!("{page:?}") };
     assert_eq!((again.id, again.attempts, again.not_before), (delivery.id, 2, NOW + 5));
     assert_eq!(again.progress.as_deref(), Some("[1]"));
@@ -293,7 +314,7 @@ pub(crate) async fn follow_ups_are_queued_with_the_settlement(store: &dyn Store)
     };
     let new = store.settle(with).await.unwrap().new;
     assert_eq!(new.iter().map(|it| it.mid.as_str()).collect::<Vec<_>>(), ["1", "x"]);
-    assert_eq!(store.page(Lane::inbound("c"), 0, 9).await.unwrap(), new);
+    assert_eq!(store.page(Lane::inbound("c"), false, 0, 9).await.unwrap(), new);
 }
 
 pub(crate) async fn aliases_are_reversed(store: &dyn Store) {
@@ -404,9 +425,11 @@ pub(crate) async fn a_dead_letter_is_queued_again_behind_the_others(store: &dyn 
     let later = NOW + 48 * HOUR;
     let retried = store.retry(vec![first.id, waiting.id, 999, second.id], later).await.unwrap();
     assert_eq!(retried.iter().map(|it| it.mid.as_str()).collect::<Vec<_>>(), ["1", "2"]);
-    let page = store.page(Lane::outbound("c"), 0, 9).await.unwrap();
-    assert_eq!(page, [&waiting, &retried[0], &retried[1]].map(Arc::clone), "in order, behind what is queued");
-    let it = &page[1];
+    let page = async |bulk| store.page(Lane::outbound("c"), bulk, 0, 9).await.unwrap();
+    assert_eq!(page(false).await, [waiting]);
+    let page = page(true).await;
+    assert_eq!(page, retried, "in order, behind what is queued and behind conversations");
+    let it = &page[0];
     assert_eq!((it.attempts, it.not_before, it.accepted_at), (0, 0, later));
     assert_eq!(it.progress.as_deref(), Some("part"), "what is sent already is not sent again");
     assert_eq!(store.show(first.id).await.unwrap(), None);
@@ -450,7 +473,7 @@ pub(crate) async fn dead_letters_are_dropped_and_nothing_else(store: &dyn Store)
 
 pub(crate) async fn an_attempt_that_begins_is_noted_until_its_outcome(store: &dyn Store) {
     let delivery = queue(store, outbound("a", "1")).await;
-    let in_doubt = async || store.page(Lane::outbound("c"), 0, 9).await.unwrap()[0].in_doubt;
+    let in_doubt = async || store.page(Lane::outbound("c"), false, 0, 9).await.unwrap()[0].in_doubt;
     assert!(!in_doubt().await);
     store.begin(delivery.id).await.unwrap();
     assert!(in_doubt().await);
@@ -575,7 +598,7 @@ pub(crate) async fn old_things_are_purged_and_ids_are_not_given_out_twice(store:
     let purged = store.purge(NOW + 31 * 24 * HOUR).await.unwrap();
     assert_eq!(purged.ids, 3, "two messages, a provider id");
     assert_eq!(store.original("c".into(), "short".into()).await.unwrap().as_deref(), Some("o"));
-    assert_eq!(store.page(Lane::inbound("c"), 0, 9).await.unwrap(), [kept], "what is queued stays");
+    assert_eq!(store.page(Lane::inbound("c"), false, 0, 9).await.unwrap(), [kept], "what is queued stays");
     assert!(queue(store, outbound("a", "4")).await.id > last.id);
 }
 
@@ -642,7 +665,7 @@ pub(crate) async fn a_delayed_delivery_says_so(store: &dyn Store) {
     let new = NewDelivery { not_before: NOW + 2000, ..inbound("a", "1", None) };
     let queued = queue(store, new).await;
     assert_eq!(queued.not_before, NOW + 2000);
-    assert_eq!(store.page(Lane::inbound("c"), 0, 9).await.unwrap(), [queued]);
+    assert_eq!(store.page(Lane::inbound("c"), false, 0, 9).await.unwrap(), [queued]);
 }
 
 /// A piece of a message of three, and the acceptance that brings it.
@@ -665,7 +688,7 @@ pub(crate) async fn pieces_become_one_message_in_the_commit_of_the_last(store: &
     assert_eq!(texts(&last.new), ["1 <1><2><3>"]);
     assert_eq!(store.accept(piece("2", 2)).await.unwrap().duplicates, 1);
     assert_eq!(store.release(NOW + 300).await.unwrap(), 0);
-    assert_eq!(store.page(Lane::inbound("c"), 0, 9).await.unwrap(), last.new);
+    assert_eq!(store.page(Lane::inbound("c"), false, 0, 9).await.unwrap(), last.new);
 }
 
 pub(crate) async fn pieces_are_released_when_others_are_missing(store: &dyn Store) {
@@ -673,7 +696,7 @@ pub(crate) async fn pieces_are_released_when_others_are_missing(store: &dyn Stor
     store.accept(piece("2", 2)).await.unwrap();
     assert_eq!(store.release(NOW + 299).await.unwrap(), 0);
     assert_eq!(store.release(NOW + 300).await.unwrap(), 1);
-    assert_eq!(texts(&store.page(Lane::inbound("c"), 0, 9).await.unwrap()), ["2 <2><3>"]);
+    assert_eq!(texts(&store.page(Lane::inbound("c"), false, 0, 9).await.unwrap()), ["2 <2><3>"]);
     store.accept(piece("1", 1)).await.unwrap();
     assert_eq!(store.release(NOW + 600).await.unwrap(), 1, "what comes too late comes all the same");
 }
@@ -721,6 +744,24 @@ pub(crate) async fn a_watermark_waits_for_a_message_that_is_recorded_later(store
     let later = Settlement { begun_at: NOW + 8000, ..settlement(&two, ids(&[&["p2"]])) };
     assert_eq!(store.settle(later).await.unwrap().new, []);
     assert_eq!(store.purge(NOW + 49 * HOUR).await.unwrap().receipts, 1);
+}
+
+pub(crate) async fn who_wrote_lately_is_known(store: &dyn Store) {
+    for (at, new) in [
+        (NOW, inbound("a", "1", None)),
+        (NOW + 1, inbound("b", "2", None)),
+        (NOW + 2, outbound("c", "3")),
+        (NOW + 3, inbound("a", "4", None)),
+    ] {
+        store.accept(Acceptance { at, ..accept(vec![new]) }).await.unwrap();
+    }
+    let heard = |since, limit| store.heard(since, limit);
+    let all: Vec<(SmolStr, SmolStr, Millis)> = [("a", NOW + 3), ("b", NOW + 1), ("a", NOW)]
+        .map(|(contact, at)| ("c".into(), contact.into(), at))
+        .into();
+    assert_eq!(heard(NOW, 9).await.unwrap(), all);
+    assert_eq!(heard(NOW + 1, 9).await.unwrap(), all[..2]);
+    assert_eq!(heard(NOW, 1).await.unwrap(), all[..1]);
 }
 
 pub(crate) async fn a_secret_stays_as_it_was_first(store: &dyn Store) {

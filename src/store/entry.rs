@@ -37,6 +37,8 @@ pub struct NewDelivery {
     pub piece: Option<Piece>,
     /// What is remembered with it, unless it is a duplicate.
     pub remember: Vec<Remember>,
+    /// It goes when nothing goes that is not bulk: a broadcast behind conversations.
+    pub bulk: bool,
 }
 
 impl NewDelivery {
@@ -52,6 +54,7 @@ impl NewDelivery {
             not_before: 0,
             piece: None,
             remember: Vec::new(),
+            bulk: false,
         }
     }
 }
@@ -81,6 +84,11 @@ pub struct Delivery {
     pub progress: Option<String>,
     /// An attempt was begun of which nothing is known.
     pub in_doubt: bool,
+    /// See [`NewDelivery::bulk`].
+    pub bulk: bool,
+    /// The first of its contact's bulk deliveries that were queued when it came, if it is not bulk itself: they go
+    /// before it.
+    pub behind: Option<DeliveryId>,
     /// The webhook that it came with.
     pub webhook: Option<WebhookId>,
 }

@@ -67,10 +67,10 @@ pub trait Store: Records {
     /// Writes the outcome of an attempt; waits for room instead of being refused.
     fn settle(&self, settlement: Settlement) -> Answer<Settled>;
 
-    /// The queued deliveries of a lane with ids above `after`, lowest first, at most `limit`.
-    fn page(&self, lane: Lane, after: DeliveryId, limit: usize) -> Answer<Vec<Arc<Delivery>>>;
+    /// The queued deliveries of a lane, bulk or not, with ids above `after`, lowest first, at most `limit`.
+    fn page(&self, lane: Lane, bulk: bool, after: DeliveryId, limit: usize) -> Answer<Vec<Arc<Delivery>>>;
 
-    /// The queued deliveries of one contact in a lane with ids above `after` up to `upto`, lowest first, at
+    /// The queued deliveries of one contact in a lane, bulk and not, with ids above `after` up to `upto`, lowest first, at
     /// most `limit`.
     fn page_contact(
         &self,
@@ -96,6 +96,9 @@ pub trait Store: Records {
     /// Queues what there is of messages whose missing pieces are overdue; it reaches the [`Feed`]. Gives how many
     /// messages that were. Call it every second or so.
     fn release(&self, now: Millis) -> Answer<usize>;
+
+    /// Who wrote since then, by channel and contact, with the moment: the latest first, at most `limit`.
+    fn heard(&self, since: Millis, limit: usize) -> Answer<Vec<(SmolStr, SmolStr, Millis)>>;
 
     /// A secret of this installation: the one that is kept under that name, or `fresh`, which is kept from now on.
     fn secret(&self, name: SmolStr, fresh: Vec<u8>) -> Answer<Vec<u8>>;

@@ -22,6 +22,8 @@ pub(crate) fn delivery(id: i64, contact: &str) -> Arc<Delivery> {
         accepted_at: 0,
         progress: None,
         in_doubt: false,
+        bulk: false,
+        behind: None,
         webhook: None,
     })
 }

@@ -18,6 +18,7 @@ mod memory;
 mod messages;
 mod neighbours;
 mod outage;
+mod priority;
 mod proxy;
 mod rate;
 mod receipts;

@@ -159,13 +159,14 @@ impl Records for Disk {
 impl Store for Disk {
     reads! {
         begin(id: DeliveryId) -> ();
-        page(lane: Lane, after: DeliveryId, limit: usize) -> Vec<Arc<Delivery>>;
+        page(lane: Lane, bulk: bool, after: DeliveryId, limit: usize) -> Vec<Arc<Delivery>>;
         page_contact(lane: Lane, contact: SmolStr, after: DeliveryId, upto: DeliveryId, limit: usize) -> Vec<Arc<Delivery>>;
         original(channel: SmolStr, alias: SmolStr) -> Option<SmolStr>;
         sent(channel: SmolStr, provider_id: SmolStr) -> Option<SentPart>;
         memory(channel: SmolStr, contact: SmolStr, now: Millis) -> Memory;
         remember(changes: Vec<Remember>) -> ();
         release(now: Millis) -> usize;
+        heard(since: Millis, limit: usize) -> Vec<(SmolStr, SmolStr, Millis)>;
         secret(name: SmolStr, fresh: Vec<u8>) -> Vec<u8>;
         retry(ids: Vec<DeliveryId>, at: Millis) -> Vec<Arc<Delivery>>;
         drop_lost(ids: Vec<DeliveryId>) -> usize;

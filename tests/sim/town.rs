@@ -195,7 +195,12 @@ impl Town {
     pub fn send(&self, channel: &str, contact: &str, mid: &str, parts: u8) {
         let Some(life) = self.life.lock().unwrap().clone() else { return };
         let payload = vec![b'0' + parts].into();
-        let new = NewDelivery::new(Lane::outbound(channel), contact, mid, EventKind::Message, payload);
+        // Half of them are of a broadcast.
+        let bulk = mid.bytes().last().is_some_and(|last| last % 2 == 0);
+        let new = NewDelivery {
+            bulk,
+            ..NewDelivery::new(Lane::outbound(channel), contact, mid, EventKind::Message, payload)
+        };
         let acceptance = Acceptance { at: self.wall.now(), deliveries: vec![new], ..Acceptance::default() };
         let text = vec!["nineteen characters"; parts.into()].join(" ");
         let body = json!({"contactId": contact, "message": {"type": "text", "text": text}});

@@ -123,7 +123,7 @@ impl Store for Full {
     delegate! {
         accept(it: Acceptance) -> Accepted;
         begin(it: DeliveryId) -> ();
-        page(lane: Lane, after: DeliveryId, limit: usize) -> Vec<Arc<Delivery>>;
+        page(lane: Lane, bulk: bool, after: DeliveryId, limit: usize) -> Vec<Arc<Delivery>>;
         page_contact(lane: Lane, contact: SmolStr, after: DeliveryId, upto: DeliveryId, limit: usize)
             -> Vec<Arc<Delivery>>;
         original(channel: SmolStr, alias: SmolStr) -> Option<SmolStr>;
@@ -131,6 +131,7 @@ impl Store for Full {
         memory(channel: SmolStr, contact: SmolStr, now: Millis) -> crate::memory::Memory;
         remember(changes: Vec<crate::memory::Remember>) -> ();
         release(now: Millis) -> usize;
+        heard(since: Millis, limit: usize) -> Vec<(SmolStr, SmolStr, Millis)>;
         secret(name: SmolStr, fresh: Vec<u8>) -> Vec<u8>;
         retry(ids: Vec<DeliveryId>, at: Millis) -> Vec<Arc<Delivery>>;
         drop_lost(ids: Vec<DeliveryId>) -> usize;

@@ -89,8 +89,8 @@ impl Store for Patient {
     fn settle(&self, settlement: Settlement) -> Answer<Settled> {
         hold(self.0.settle(settlement))
     }
-    fn page(&self, lane: Lane, after: DeliveryId, limit: usize) -> Answer<Vec<Arc<Delivery>>> {
-        hold(self.0.page(lane, after, limit))
+    fn page(&self, lane: Lane, bulk: bool, after: DeliveryId, limit: usize) -> Answer<Vec<Arc<Delivery>>> {
+        hold(self.0.page(lane, bulk, after, limit))
     }
     fn page_contact(
         &self,
@@ -116,6 +116,9 @@ impl Store for Patient {
     }
     fn release(&self, now: Millis) -> Answer<usize> {
         hold(self.0.release(now))
+    }
+    fn heard(&self, since: Millis, limit: usize) -> Answer<Vec<(SmolStr, SmolStr, Millis)>> {
+        hold(self.0.heard(since, limit))
     }
     fn secret(&self, name: SmolStr, fresh: Vec<u8>) -> Answer<Vec<u8>> {
         hold(self.0.secret(name, fresh))

@@ -9,7 +9,7 @@ use crate::store::{Delivery, DeliveryId};
 use crate::world::Millis;
 
 /// Queues those of `ids` again that are dead letters, in this order. A new id is what puts each behind everything that
-/// is queued.
+/// is queued; messages are bulk now, so that conversations go first.
 pub(super) fn retry(
     connection: &Connection,
     ids: &[DeliveryId],
@@ -17,8 +17,8 @@ pub(super) fn retry(
 ) -> rusqlite::Result<Vec<Arc<Delivery>>> {
     let mut copy = connection.prepare_cached(
         "INSERT INTO deliveries (channel, direction, contact, mid, kind, state, attempts, not_before, accepted_at, \
-         webhook, error, progress, payload) \
-         SELECT channel, direction, contact, mid, kind, 0, 0, 0, ?2, webhook, error, progress, payload \
+         webhook, error, progress, payload, bulk) \
+         SELECT channel, direction, contact, mid, kind, 0, 0, 0, ?2, webhook, error, progress, payload, direction \
          FROM deliveries WHERE id = ?1 AND state IN (2, 3, 4)",
     )?;
     let mut find =

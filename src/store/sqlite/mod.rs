@@ -223,8 +223,8 @@ impl Store for SqliteStore {
         })
     }
 
-    fn page(&self, lane: Lane, after: DeliveryId, limit: usize) -> Answer<Vec<Arc<Delivery>>> {
-        self.read(move |connection| read::page(connection, &lane, after, limit))
+    fn page(&self, lane: Lane, bulk: bool, after: DeliveryId, limit: usize) -> Answer<Vec<Arc<Delivery>>> {
+        self.read(move |connection| read::page(connection, &lane, bulk, after, limit))
     }
 
     fn page_contact(
@@ -255,6 +255,10 @@ impl Store for SqliteStore {
             Done::Remembered => Some(()),
             _ => None,
         })
+    }
+
+    fn heard(&self, since: Millis, limit: usize) -> Answer<Vec<(SmolStr, SmolStr, Millis)>> {
+        self.read(move |connection| read::heard(connection, since, limit))
     }
 
     fn secret(&self, name: SmolStr, fresh: Vec<u8>) -> Answer<Vec<u8>> {

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use smol_str::SmolStr;
 
 use super::{receipts, row};
-use crate::message::Status;
+use crate::message::{EventKind, Status};
 use crate::store::{
     Counts, Delivery, DeliveryId, Direction, Filter, Lane, LaneDepth, LostCount, ParkedCount, Record,
     SentPart, Tally, Webhook, WebhookId,
@@ -19,23 +19,25 @@ use crate::world::Millis;
 pub(super) fn page(
     connection: &Connection,
     lane: &Lane,
+    bulk: bool,
     after: DeliveryId,
     limit: usize,
 ) -> rusqlite::Result<Vec<Arc<Delivery>>> {
     connection
         .prepare_cached(&format!(
-            "SELECT {} FROM deliveries INDEXED BY deliveries_queued \
-             WHERE state = 0 AND channel = ?1 AND direction = ?2 AND id > ?3 ORDER BY id LIMIT ?4",
+            "SELECT {} FROM deliveries INDEXED BY deliveries_queued WHERE state = 0 AND channel = ?1 AND direction = ?2 \
+             AND bulk = ?3 AND id > ?4 ORDER BY id LIMIT ?5",
             row::DELIVERY
         ))?
         .query_map(
-            params![lane.channel.as_str(), row::direction_number(lane.direction), after, number(limit)],
+            params![lane.channel.as_str(), row::direction_number(lane.direction), bulk, after, number(limit)],
             |row| row::delivery(row).map(Arc::new),
         )?
         .collect()
 }
 
-/// Queued deliveries of one contact above an id, up to another.
+/// Queued deliveries of one contact above an id, up to another: those that are bulk by an index of their own, the others
+/// among all others of the lane, which are few.
 pub(super) fn page_contact(
     connection: &Connection,
     lane: &Lane,
@@ -44,12 +46,15 @@ pub(super) fn page_contact(
     upto: DeliveryId,
     limit: usize,
 ) -> rusqlite::Result<Vec<Arc<Delivery>>> {
+    let columns = row::DELIVERY;
     connection
         .prepare_cached(&format!(
-            "SELECT {} FROM deliveries INDEXED BY deliveries_queued \
-             WHERE state = 0 AND channel = ?1 AND direction = ?2 AND id > ?3 AND id <= ?4 AND contact = ?5 \
-             ORDER BY id LIMIT ?6",
-            row::DELIVERY
+            "SELECT * FROM (SELECT {columns} FROM deliveries INDEXED BY deliveries_queued \
+             WHERE state = 0 AND channel = ?1 AND direction = ?2 AND bulk = 0 AND id > ?3 AND id <= ?4 AND contact = ?5 \
+             ORDER BY id LIMIT ?6) \
+             UNION ALL SELECT * FROM (SELECT {columns} FROM deliveries INDEXED BY deliveries_bulk \
+             WHERE state = 0 AND bulk = 1 AND channel = ?1 AND direction = ?2 AND contact = ?5 AND id > ?3 AND id <= ?4 \
+             ORDER BY id LIMIT ?6) ORDER BY id LIMIT ?6",
         ))?
         .query_map(
             params![
@@ -101,6 +106,31 @@ pub(super) fn lanes(connection: &Connection) -> rusqlite::Result<Vec<LaneDepth>>
 fn lane(row: &rusqlite::Row<'_>) -> rusqlite::Result<Lane> {
     let direction = if row.get::<_, i64>(1)? == 0 { Direction::Inbound } else { Direction::Outbound };
     Ok(Lane { channel: row::text(row, 0)?, direction })
+}
+
+/// Who wrote since then, the latest first.
+pub(super) fn heard(
+    connection: &Connection,
+    since: Millis,
+    limit: usize,
+) -> rusqlite::Result<Vec<(SmolStr, SmolStr, Millis)>> {
+    let mut statement = connection
+        .prepare("SELECT direction, kind, accepted_at, channel, contact FROM deliveries ORDER BY id DESC")?;
+    let mut rows = statement.query([])?;
+    let mut heard = Vec::new();
+    while let Some(row) = rows.next()?
+        && heard.len() < limit
+    {
+        let at: Millis = row.get(2)?;
+        // Ids rise in the order of acceptance: the others came earlier.
+        if at < since {
+            break;
+        }
+        if row.get::<_, i64>(0)? == 0 && row.get_ref(1)?.as_str()? == EventKind::Message.as_str() {
+            heard.push((row::text(row, 3)?, row::text(row, 4)?, at));
+        }
+    }
+    Ok(heard)
 }
 
 /// What an alias stands for.

@@ -4,19 +4,20 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, Row, named_params};
+use rusqlite::{Connection, Row, named_params, params};
 use smol_str::SmolStr;
 
 use super::seen::Key;
 use crate::message::EventKind;
 use crate::store::{
-    Delivery, Direction, JournalEntry, Lane, NewDelivery, Record, State, Verdict, Webhook, WebhookId,
+    Delivery, DeliveryId, Direction, JournalEntry, Lane, NewDelivery, Record, State, Verdict, Webhook,
+    WebhookId,
 };
 use crate::world::Millis;
 
 /// The columns of [`delivery`], in its order.
 pub(super) const DELIVERY: &str = "id, channel, direction, contact, mid, kind, attempts, not_before, accepted_at, \
-                                   webhook, progress, payload, in_doubt";
+                                   webhook, progress, payload, in_doubt, bulk, behind";
 
 /// The columns of [`webhook`], in its order.
 pub(super) const WEBHOOK: &str =
@@ -59,10 +60,12 @@ pub(super) fn insert_seen(
     at: Millis,
     webhook: Option<WebhookId>,
 ) -> rusqlite::Result<Arc<Delivery>> {
+    let behind = first_bulk(connection, new)?;
     let mut statement = connection.prepare_cached(
         "INSERT INTO deliveries (channel, direction, contact, mid, kind, state, attempts, not_before, accepted_at, \
-         webhook, dedupe, payload) \
-         VALUES (:channel, :direction, :contact, :mid, :kind, 0, 0, :not_before, :at, :webhook, :dedupe, :payload)",
+         webhook, dedupe, payload, bulk, behind) \
+         VALUES (:channel, :direction, :contact, :mid, :kind, 0, 0, :not_before, :at, :webhook, :dedupe, :payload, \
+         :bulk, :behind)",
     )?;
     let id = statement.insert(named_params! {
         ":channel": new.lane.channel.as_str(),
@@ -75,6 +78,8 @@ pub(super) fn insert_seen(
         ":webhook": webhook,
         ":dedupe": key,
         ":payload": new.payload.as_ref(),
+        ":bulk": new.bulk,
+        ":behind": behind,
     })?;
     Ok(Arc::new(Delivery {
         id,
@@ -88,8 +93,26 @@ pub(super) fn insert_seen(
         accepted_at: at,
         progress: None,
         in_doubt: false,
+        bulk: new.bulk,
+        behind,
         webhook,
     }))
+}
+
+/// What a new delivery has to wait for: the first of its contact's bulk deliveries. Only messages can be bulk.
+fn first_bulk(connection: &Connection, new: &NewDelivery) -> rusqlite::Result<Option<DeliveryId>> {
+    if new.bulk || new.lane.direction == Direction::Inbound {
+        return Ok(None);
+    }
+    connection
+        .prepare_cached(
+            "SELECT min(id) FROM deliveries INDEXED BY deliveries_bulk \
+             WHERE state = 0 AND bulk = 1 AND channel = ?1 AND direction = ?2 AND contact = ?3",
+        )?
+        .query_row(
+            params![new.lane.channel.as_str(), direction_number(new.lane.direction), new.contact.as_str()],
+            |row| row.get(0),
+        )
 }
 
 /// A delivery out of a row of [`DELIVERY`].
@@ -106,7 +129,9 @@ pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
         accepted_at: row.get(8)?,
         webhook: row.get(9)?,
         progress: row.get(10)?,
-        in_doubt: row.get::<_, i64>(12)? != 0,
+        in_doubt: row.get(12)?,
+        bulk: row.get(13)?,
+        behind: row.get(14)?,
         payload: Bytes::copy_from_slice(row.get_ref(11)?.as_blob()?),
     })
 }
@@ -115,9 +140,9 @@ pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
 pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
     Ok(Record {
         delivery: delivery(row)?,
-        state: state(row.get(13)?),
-        settled_at: row.get(14)?,
-        error: row.get(15)?,
+        state: state(row.get(15)?),
+        settled_at: row.get(16)?,
+        error: row.get(17)?,
     })
 }
 

@@ -162,6 +162,11 @@ const MIGRATIONS: &[&str] = &[
 ",
     r"
     ALTER TABLE deliveries ADD COLUMN in_doubt INTEGER NOT NULL DEFAULT 0; -- 1: an attempt began, and no more is known
+    ALTER TABLE deliveries ADD COLUMN bulk INTEGER NOT NULL DEFAULT 0;     -- 1: behind all that is 0
+    ALTER TABLE deliveries ADD COLUMN behind INTEGER;                      -- deliveries.id of its contact that go first
+    DROP INDEX deliveries_queued;
+    CREATE INDEX deliveries_queued ON deliveries (channel, direction, bulk, id, contact) WHERE state = 0;
+    CREATE INDEX deliveries_bulk ON deliveries (channel, direction, contact, id) WHERE state = 0 AND bulk = 1;
 ",
 ];
 
