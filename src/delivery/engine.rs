@@ -230,7 +230,8 @@ impl Router {
         let (settings, settings_reader) = watch::channel(Some(settings));
         let now = Instant::now();
         let rest_until = self.pauses.remove(&lane).and_then(|until| {
-            let rest = Duration::from_millis(u64::try_from(until.saturating_sub(self.parts.world.now())).ok()?);
+            let rest =
+                Duration::from_millis(u64::try_from(until.saturating_sub(self.parts.world.now())).ok()?);
             // A wall clock that was set back must not stretch a rest beyond the longest that there is.
             Some(now + rest.min(longest_rest))
         });

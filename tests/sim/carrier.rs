@@ -83,9 +83,7 @@ fn report(delivery: &Delivery, part: usize, said: Said) -> Report {
         | Said::Silent
         | Said::Panic
         | Said::Token(_)
-        | Said::Expired => {
-            Outcome::Retry { after: None, fault: fault("broken"), progress: None }
-        }
+        | Said::Expired => Outcome::Retry { after: None, fault: fault("broken"), progress: None },
     };
     let host = format!("{} {}", delivery.lane.channel, delivery.lane.direction.as_str());
     Report { contacted: Some(Contacted { host: host.into(), is_well }), ..outcome.into() }

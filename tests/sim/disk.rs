@@ -10,8 +10,8 @@ use patchcord::memory::{Memory, Remember};
 use patchcord::message::{self, EventKind, Status};
 use patchcord::store::{
     Acceptance, Accepted, Answer, Counts, Delivery, DeliveryId, Ending, Filter, Finding, Lane, LaneDepth,
-    NewDelivery, ParkedFilter, Purged, Record, Records, Retention, SentPart, Settled, Settlement, SqliteStore,
-    Store, StoreError, Tally, Webhook, WebhookId,
+    NewDelivery, ParkedFilter, Purged, Record, Records, Retention, SentPart, Settled, Settlement,
+    SqliteStore, Store, StoreError, Tally, Webhook, WebhookId,
 };
 use patchcord::world::Millis;
 use smol_str::SmolStr;

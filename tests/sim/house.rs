@@ -26,7 +26,11 @@ fn plan() -> Arc<Plan> {
     let compile = || {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sim/provider.yaml");
         let library = Library::read(&[file]).unwrap();
-        assert!(library.problems.is_empty(), "{}", diagnostic::text(&library.problems, &library.sources, false));
+        assert!(
+            library.problems.is_empty(),
+            "{}",
+            diagnostic::text(&library.problems, &library.sources, false)
+        );
         library.plans().into_values().next().unwrap()
     };
     Arc::clone(PLAN.get_or_init(compile))

@@ -73,7 +73,15 @@ pub enum Event {
     /// It is answered: accepted or not.
     Answers { ask: usize, accepted: bool },
     /// A request begins; what will become of it is known from the start.
-    Begins { attempt: usize, life: usize, item: Item, contact: SmolStr, part: usize, arrives: Duration, said: Said },
+    Begins {
+        attempt: usize,
+        life: usize,
+        item: Item,
+        contact: SmolStr,
+        part: usize,
+        arrives: Duration,
+        said: Said,
+    },
     /// The answer is back.
     Hears { attempt: usize },
     /// The outcome of an attempt is durable, and with it what is queued because of it.
@@ -111,6 +119,11 @@ impl Log {
     /// How long the run has gone on.
     pub fn elapsed(&self) -> Duration {
         self.wall.elapsed()
+    }
+
+    /// How much has happened.
+    pub fn length(&self) -> usize {
+        self.entries.lock().unwrap().len()
     }
 
     /// Notes an event; gives its number.

@@ -134,16 +134,23 @@ impl Network {
         let Latency { least, uneven, thought, token } = self.latency;
         let token = if item.kind == CALL { token } else { 0 };
         let now = self.log.elapsed();
-        let (arrives, back) = (now + self.dice.between(least, least + uneven), self.dice.between(least, least + thought + token));
+        let (arrives, back) = (
+            now + self.dice.between(least, least + uneven),
+            self.dice.between(least, least + thought + token),
+        );
         let said = match self.said(now, &item, contact) {
             Said::Taken { .. } if item.kind == CALL => self.give(arrives),
-            Said::Taken { .. } if terms.token.is_some_and(|token| self.is_over(token, &item, arrives)) => Said::Expired,
+            Said::Taken { .. } if terms.token.is_some_and(|token| self.is_over(token, &item, arrives)) => {
+                Said::Expired
+            }
             // In HTTP that is one and the same.
             Said::Trouble(after @ Some(_)) if terms.timeout.is_some() => Said::Throttled(after),
             said => said,
         };
         let (takes, said) = match terms.timeout {
-            Some(timeout) if said == Said::Silent || arrives + back - now > timeout => (timeout, unheard(said)),
+            Some(timeout) if said == Said::Silent || arrives + back - now > timeout => {
+                (timeout, unheard(said))
+            }
             _ => (arrives + back - now, said),
         };
         let lane = item.lane.clone();
@@ -212,7 +219,11 @@ impl Network {
             Receipts::These(receipts) => receipts.clone(),
             Receipts::Any => self.any(),
         };
-        let owner = if matches!(self.receipts, Receipts::Any) && self.dice.chance(200) { IdOwner::Own } else { IdOwner::Provider };
+        let owner = if matches!(self.receipts, Receipts::Any) && self.dice.chance(200) {
+            IdOwner::Own
+        } else {
+            IdOwner::Provider
+        };
         for (status, after) in told {
             let id = if owner == IdOwner::Own { mid } else { id }.clone();
             let (channel, contact) = (lane.channel.clone(), contact.clone());

@@ -266,7 +266,11 @@ impl Judge<'_> {
             self.broken(number, what);
         }
         if let Some((_, until, _)) = pause {
-            let what = format!("{} was to be left alone for {} ms more after a restart", begins.lane, until - entry.wall);
+            let what = format!(
+                "{} was to be left alone for {} ms more after a restart",
+                begins.lane,
+                until - entry.wall
+            );
             self.broken(number, what);
         }
     }
@@ -278,7 +282,9 @@ impl Judge<'_> {
         let attempts = &self.attempts;
         let Some(lane) = self.lanes.get_mut(&begins.lane) else { return };
         lane.under_way.retain(|it| {
-            attempts.get(it).is_some_and(|it| it.life == life && now < it.began + settings.time_limit && !it.heard)
+            attempts
+                .get(it)
+                .is_some_and(|it| it.life == life && now < it.began + settings.time_limit && !it.heard)
         });
         lane.under_way.insert(attempt);
         let under_way = lane.under_way.len();
@@ -322,10 +328,14 @@ impl Judge<'_> {
         if part > 0 && !delivery.taken.contains_key(&(part - 1)) {
             broken.push(format!("part {part} of {id} goes before the one before it"));
         }
-        if let Some((_, until)) = delivery.rest.filter(|(life, until)| *life == begins.life && entry.at < *until) {
+        if let Some((_, until)) =
+            delivery.rest.filter(|(life, until)| *life == begins.life && entry.at < *until)
+        {
             broken.push(format!("{id} was not to go before {until:?}"));
         }
-        if let Some((_, until)) = delivery.not_before.filter(|(jumps, until)| *jumps == self.tally.jumps && entry.wall + 1 < *until) {
+        if let Some((_, until)) =
+            delivery.not_before.filter(|(jumps, until)| *jumps == self.tally.jumps && entry.wall + 1 < *until)
+        {
             broken.push(format!("{id} goes {} ms too early", until - entry.wall));
         }
         for what in broken {
@@ -403,7 +413,8 @@ impl Judge<'_> {
                 let age = u64::try_from(entry.wall - record.delivery.accepted_at).unwrap_or_default();
                 let is_old = Duration::from_millis(age) >= policy.give_up_after;
                 let worn_out = policy.attempts.is_some_and(|most| attempts >= most);
-                !matches!(said, Some(Said::Taken { .. })) && (worn_out || is_old && (attempts >= 3 || throttled))
+                !matches!(said, Some(Said::Taken { .. }))
+                    && (worn_out || is_old && (attempts >= 3 || throttled))
             }
         };
         let begun = delivery.begun + calls;
@@ -424,7 +435,10 @@ impl Judge<'_> {
             }
         }
         if !fits {
-            self.broken(number, format!("{id} ends as {ending:?} after {attempts} attempts, the last answer was {said:?}"));
+            self.broken(
+                number,
+                format!("{id} ends as {ending:?} after {attempts} attempts, the last answer was {said:?}"),
+            );
         }
         if attempts > begun && is_posted(record) {
             self.broken(number, format!("{id} is said to have had {attempts} attempts, and had {begun}"));
@@ -441,7 +455,10 @@ impl Judge<'_> {
                 let most = usize::try_from(count).unwrap();
                 for (first, one_more) in moments.iter().zip(moments.iter().skip(most)) {
                     if *one_more - *first < window {
-                        self.broken.push(format!("{} requests {whose} from {first:?} to {one_more:?}, {rate} are allowed", most + 1));
+                        self.broken.push(format!(
+                            "{} requests {whose} from {first:?} to {one_more:?}, {rate} are allowed",
+                            most + 1
+                        ));
                         return;
                     }
                 }
@@ -462,7 +479,10 @@ impl Judge<'_> {
         for (id, record) in &self.records {
             let it = &record.delivery;
             if record.state == State::Queued {
-                broken.push(format!("{id} never ended: {} {} {}, {:?}", it.lane, it.contact, it.mid, record.error));
+                broken.push(format!(
+                    "{id} never ended: {} {} {}, {:?}",
+                    it.lane, it.contact, it.mid, record.error
+                ));
                 continue;
             }
             if it.lane.direction == Direction::Inbound || it.kind != EventKind::Message {
@@ -474,10 +494,15 @@ impl Judge<'_> {
                 _ => Status::Failed,
             };
             let lane = Lane::inbound(it.lane.channel.clone());
-            let said = |status| self.ids.contains_key(&Item::new(&lane, &it.mid, EventKind::MessageStatus, Some(status)));
+            let said = |status| {
+                self.ids.contains_key(&Item::new(&lane, &it.mid, EventKind::MessageStatus, Some(status)))
+            };
             for status in [Status::Delivered, Status::Read, Status::Failed] {
                 if status > expected && said(status) {
-                    broken.push(format!("the platform was told that {} is {status:?}, it is {expected:?}", it.mid));
+                    broken.push(format!(
+                        "the platform was told that {} is {status:?}, it is {expected:?}",
+                        it.mid
+                    ));
                 }
             }
             if expected > Status::Sent && post.contains(expected) && !said(expected) {

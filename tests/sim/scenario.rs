@@ -232,7 +232,8 @@ impl Scenario {
         }
         for (number, burst) in self.webhooks.iter().enumerate() {
             for (at, contact, n) in burst.all() {
-                let webhook = Deed::Webhook { channel: channel(0), contact, mid: format_smolstr!("w{number}-{n}") };
+                let webhook =
+                    Deed::Webhook { channel: channel(0), contact, mid: format_smolstr!("w{number}-{n}") };
                 deeds.extend(burst.again_after.map(|after| (at + after.duration(), webhook.clone())));
                 deeds.push((at, webhook));
             }
@@ -250,9 +251,16 @@ impl Scenario {
         Schedule {
             deeds,
             lanes: self.channel.lanes(post),
-            latency: Latency { least: 20, uneven: 5, thought: 5, token: u64::try_from(self.token_takes.0).unwrap() },
+            latency: Latency {
+                least: 20,
+                uneven: 5,
+                thought: 5,
+                token: u64::try_from(self.token_takes.0).unwrap(),
+            },
             weather: self.weather.iter().map(Spell::weather).collect(),
-            receipts: Receipts::These(self.receipts.iter().map(|it| (it.status, it.after.duration())).collect()),
+            receipts: Receipts::These(
+                self.receipts.iter().map(|it| (it.status, it.after.duration())).collect(),
+            ),
             tokens: self.tokens.map(Time::duration),
             dates: self.after_is == Form::Date,
             sick: disk.map_or(Sick::default(), |disk| Sick {
@@ -343,7 +351,9 @@ fn calls(entries: &[Entry]) -> u64 {
 
 /// Messages from contacts that were queued.
 fn webhooks(records: &[Record]) -> u64 {
-    let is = |it: &&Record| it.delivery.lane.direction == Direction::Inbound && it.delivery.kind.as_str() == "message";
+    let is = |it: &&Record| {
+        it.delivery.lane.direction == Direction::Inbound && it.delivery.kind.as_str() == "message"
+    };
     records.iter().filter(is).count() as u64
 }
 
@@ -394,7 +404,8 @@ fn run(path: &Path) -> Vec<String> {
 #[test]
 fn scenarios_end_as_they_say() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sim/scenarios");
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     if let Ok(only) = std::env::var("PATCHCORD_SCENARIO") {
         files.retain(|path| path.file_stem().is_some_and(|stem| stem == only.as_str()));

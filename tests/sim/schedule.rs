@@ -15,10 +15,10 @@ use tokio::time::sleep_until;
 use super::clock::Wall;
 use super::dice::Dice;
 use super::disk::{Faults, Sick};
+use super::house;
 use super::log::{Entry, Event, Log};
 use super::network::{Latency, Mail, Network, Receipts, Sky, Tokens, Weather};
 use super::promises::{Tally, Terms, judge};
-use super::house;
 use super::town::{Town, Whole, channel};
 
 /// How long a run may go on after everything works again; more than the longest that anything may take.
@@ -113,7 +113,9 @@ async fn happen(schedule: Schedule, dice: &Dice, depth: Depth) -> Run {
         sleep_until(town.wall.moment(at)).await;
         match deed {
             Deed::Message { channel, contact, mid, parts } => town.send(&channel, &contact, &mid, parts),
-            Deed::Webhook { channel, contact, mid } => town.deliver(at, Mail::Message { channel, contact, mid }),
+            Deed::Webhook { channel, contact, mid } => {
+                town.deliver(at, Mail::Message { channel, contact, mid })
+            }
             Deed::Crash => town.crash(),
             Deed::Stop { within } => town.stop(within).await,
             Deed::Start => town.start(),
@@ -158,8 +160,14 @@ impl Schedule {
             lanes.insert(Lane::outbound(name.clone()), settings(dice, post));
             lanes.insert(Lane::inbound(name), settings(dice, post));
         }
-        let quiet = Latency { least: dice.below(30), uneven: dice.below(6), thought: dice.below(6), token: 800 };
-        let wild = Latency { least: dice.below(300), uneven: dice.below(2000), thought: dice.below(3000), token: 800 };
+        let quiet =
+            Latency { least: dice.below(30), uneven: dice.below(6), thought: dice.below(6), token: 800 };
+        let wild = Latency {
+            least: dice.below(300),
+            uneven: dice.below(2000),
+            thought: dice.below(3000),
+            token: 800,
+        };
         Self {
             deeds: deeds(dice, channels, span, heals),
             lanes,

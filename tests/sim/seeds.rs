@@ -60,8 +60,10 @@ fn hold(depth: Depth, count: u64) {
     });
     let (tally, failing) = (total.into_inner().unwrap(), failing.into_inner().unwrap());
     println!("{depth:?}: {} schedules in {:.1?}: {tally:?}", next.into_inner().min(count), began.elapsed());
-    let told: Vec<String> =
-        failing.iter().map(|(seed, broken)| format!("PATCHCORD_SEED={seed}\n{}", broken.join("\n"))).collect();
+    let told: Vec<String> = failing
+        .iter()
+        .map(|(seed, broken)| format!("PATCHCORD_SEED={seed}\n{}", broken.join("\n")))
+        .collect();
     assert!(told.is_empty(), "{}", told.join("\n"));
     // A promise that was never put to the test holds nothing.
     assert!(count < 100 || !tally.has_none(), "{tally:?}");

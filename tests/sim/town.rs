@@ -12,8 +12,8 @@ use patchcord::load::Settings;
 use patchcord::message::{EventKind, IdOwner};
 use patchcord::pipeline::Incoming;
 use patchcord::store::{
-    Acceptance, DeliveryId, Feed, Filter, Lane, NewDelivery, Options, Receipt, Record, Records as _, SqliteStore,
-    StatusSet, Store, feed,
+    Acceptance, DeliveryId, Feed, Filter, Lane, NewDelivery, Options, Receipt, Record, Records as _,
+    SqliteStore, StatusSet, Store, feed,
 };
 use patchcord::world::{Clock as _, World};
 use serde_json::json;
@@ -30,6 +30,9 @@ use super::network::{Mail, Network};
 
 /// How long a provider waits before it repeats a webhook that was not answered well.
 const REPEAT: Duration = Duration::from_secs(3);
+
+/// How much happens in a run that has no end.
+const WITHOUT_END: usize = 100_000;
 
 /// What is simulated.
 pub enum Whole {
@@ -142,7 +145,8 @@ impl Town {
             let opened = disk.insert(self.disk(life, alive, feed));
             Ok(Arc::clone(opened) as Arc<dyn Store>)
         };
-        let gateway = Gateway::with_store(house::settings(lanes), self.world.clone(), transport, open).unwrap();
+        let gateway =
+            Gateway::with_store(house::settings(lanes), self.world.clone(), transport, open).unwrap();
         (disk.unwrap(), Works::Gateway(Box::new(gateway)))
     }
 
@@ -204,7 +208,8 @@ impl Town {
                 Works::Engine(_) => drop(life.disk.accept(acceptance).await),
                 Works::Gateway(gateway) => {
                     let token = format!("Bearer {TOKEN}");
-                    let _ = gateway.accept_message(Some(&channel), Some(&token), body.to_string().into()).await;
+                    let _ =
+                        gateway.accept_message(Some(&channel), Some(&token), body.to_string().into()).await;
                 }
             }
         });
@@ -242,10 +247,24 @@ impl Town {
         match mail {
             Mail::Message { channel, contact, mid } => acceptance.deliveries.push(NewDelivery {
                 dedupe: Some(mid.to_string()),
-                ..NewDelivery::new(Lane::inbound(channel), &contact, &mid, EventKind::Message, b"1".as_slice().into())
+                ..NewDelivery::new(
+                    Lane::inbound(channel),
+                    &contact,
+                    &mid,
+                    EventKind::Message,
+                    b"1".as_slice().into(),
+                )
             }),
             Mail::Receipt { channel, id, owner: id_owner, status, .. } => {
-                acceptance.receipts.push(Receipt { channel, id, id_owner, status, error: None, at, post: self.post });
+                acceptance.receipts.push(Receipt {
+                    channel,
+                    id,
+                    id_owner,
+                    status,
+                    error: None,
+                    at,
+                    post: self.post,
+                });
             }
         }
         acceptance
@@ -262,11 +281,12 @@ impl Town {
         });
     }
 
-    /// Waits until nothing is queued and nobody has anything to say; `false`: that takes longer than it may.
+    /// Waits until nothing is queued and nobody has anything to say; `false`: that takes longer than it may, or
+    /// has no end.
     pub async fn rests(&self, within: Duration) -> bool {
         let deadline = self.wall.elapsed() + within;
         let mut wait = Duration::from_millis(100);
-        while self.wall.elapsed() < deadline {
+        while self.wall.elapsed() < deadline && self.log.length() < WITHOUT_END {
             sleep(wait).await;
             if self.open.lock().unwrap().is_empty() && self.mail.load(Ordering::SeqCst) == 0 {
                 return true;
@@ -282,7 +302,8 @@ impl Town {
         let mut all: Vec<Record> = Vec::new();
         loop {
             let after = all.last().map_or(0, |last| last.delivery.id);
-            let page = store.list(Filter { after: Some(after), limit: 1000, ..Filter::default() }).await.unwrap();
+            let page =
+                store.list(Filter { after: Some(after), limit: 1000, ..Filter::default() }).await.unwrap();
             if page.is_empty() {
                 return all;
             }
