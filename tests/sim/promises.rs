@@ -1,6 +1,7 @@
 //! What Patchcord promises, judged by what was seen from outside and by what the store says in the end.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::time::Duration;
 
 use patchcord::delivery::{LaneSettings, Rate};
@@ -162,7 +163,7 @@ fn is_posted(record: &Record) -> bool {
 }
 
 impl Judge<'_> {
-    fn broken(&mut self, number: usize, what: String) {
+    fn broken(&mut self, number: usize, what: impl Display) {
         self.broken.push(format!("{number:>4}: {what}"));
     }
 

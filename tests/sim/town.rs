@@ -187,10 +187,10 @@ impl Town {
 
     /// The settings of lanes are to be asked for again.
     pub fn reload(&self) {
-        if let Some(life) = &*self.life.lock().unwrap() {
-            if let Works::Engine(engine) = &life.works {
-                engine.reload();
-            }
+        if let Some(life) = &*self.life.lock().unwrap()
+            && let Works::Engine(engine) = &life.works
+        {
+            engine.reload();
         }
     }
 
