@@ -4,7 +4,7 @@ _list:
     @just --list --unsorted
 
 # Everything that CI does
-ready: format-check lint test mappings generated deny
+ready: format-check lint test simulate mappings generated deny
 
 # Format the code
 format:
@@ -21,6 +21,10 @@ lint:
 # All tests: unit, rules, end to end
 test:
     cargo test --locked
+
+# The simulator: random schedules and scenarios (`cargo test` runs a twentieth of them)
+simulate schedules="100000":
+    PATCHCORD_SCHEDULES={{schedules}} cargo test --locked --profile sim --test sim -- --nocapture
 
 # The mappings: every problem, every test
 mappings:

@@ -122,6 +122,11 @@ impl Log {
         self.wall.elapsed()
     }
 
+    /// How much has happened.
+    pub fn length(&self) -> usize {
+        self.entries.lock().unwrap().len()
+    }
+
     /// Notes an event; gives its number.
     pub fn note(&self, event: Event) -> usize {
         let mut entries = self.entries.lock().unwrap();

@@ -244,7 +244,7 @@ impl Network {
         ];
         let mut told = Vec::new();
         for status in *self.dice.pick(all) {
-            for _ in 0..1 + self.dice.below(10) / 8 {
+            for _ in 0..=self.dice.below(10) / 8 {
                 told.push((*status, self.dice.between(0, *self.dice.pick(&[5, 200, 5000]))));
             }
         }

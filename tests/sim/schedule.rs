@@ -232,7 +232,7 @@ fn deeds(dice: &Dice, channels: u64, span: u64, heals: Duration) -> Vec<(Duratio
             deeds.push((at, Deed::Message { channel, contact, mid, parts }));
         } else {
             // A provider may well say things twice.
-            for _ in 0..1 + dice.below(8) / 6 {
+            for _ in 0..=dice.below(8) / 6 {
                 let (channel, contact, mid) = (channel.clone(), contact.clone(), mid.clone());
                 deeds.push((at + dice.between(0, 3000), Deed::Webhook { channel, contact, mid }));
             }
@@ -245,7 +245,7 @@ fn deeds(dice: &Dice, channels: u64, span: u64, heals: Duration) -> Vec<(Duratio
         deeds.push((at + dice.between(50, *dice.pick(&[100, 5000, 100_000])), Deed::Start));
     }
     if dice.chance(300) {
-        for _ in 0..1 + dice.below(2) {
+        for _ in 0..=dice.below(2) {
             let by = Millis::try_from(dice.below(7_200_000)).unwrap();
             deeds.push((moment(), Deed::Jump(if dice.chance(500) { by } else { -by })));
         }
@@ -279,7 +279,7 @@ fn weather(dice: &Dice, span: u64, heals: Duration) -> Vec<Weather> {
         let until = heals.min(from + dice.between(100, span));
         let fine = *dice.pick(&[0, 2, 10]);
         let mut odds = vec![(Sky::Fine, fine)];
-        for _ in 0..1 + dice.below(3) {
+        for _ in 0..=dice.below(3) {
             odds.push((*dice.pick(&troubles), 1 + dice.below(4)));
         }
         weather.push(Weather {

@@ -1,5 +1,5 @@
 //! Many random schedules. `PATCHCORD_SEED=N` runs only that one and prints what happens in it, and
-//! `PATCHCORD_SCHEDULES=N` sets how many there are.
+//! `PATCHCORD_SCHEDULES=N` sets how many there are; `just simulate` runs 100,000.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -19,12 +19,17 @@ fn number(name: &str) -> Option<u64> {
 
 #[test]
 fn promises_hold_in_random_schedules_of_the_engine() {
-    hold(Depth::Engine, number("PATCHCORD_SCHEDULES").unwrap_or(100_000));
+    hold(Depth::Engine, schedules());
 }
 
 #[test]
 fn promises_hold_in_random_schedules_of_the_gateway() {
-    hold(Depth::Gateway, number("PATCHCORD_SCHEDULES").unwrap_or(100_000) / 200);
+    hold(Depth::Gateway, schedules() / 50);
+}
+
+/// How many schedules there are.
+fn schedules() -> u64 {
+    number("PATCHCORD_SCHEDULES").unwrap_or(5000)
 }
 
 fn hold(depth: Depth, count: u64) {

@@ -31,6 +31,9 @@ use super::network::{Mail, Network};
 /// How long a provider waits before it repeats a webhook that was not answered well.
 const REPEAT: Duration = Duration::from_secs(3);
 
+/// How much happens in a run that has no end.
+const WITHOUT_END: usize = 100_000;
+
 /// What is simulated.
 pub enum Whole {
     /// The engine, whose lanes behave like that.
@@ -184,10 +187,10 @@ impl Town {
 
     /// The settings of lanes are to be asked for again.
     pub fn reload(&self) {
-        if let Some(life) = &*self.life.lock().unwrap() {
-            if let Works::Engine(engine) = &life.works {
-                engine.reload();
-            }
+        if let Some(life) = &*self.life.lock().unwrap()
+            && let Works::Engine(engine) = &life.works
+        {
+            engine.reload();
         }
     }
 
@@ -283,11 +286,12 @@ impl Town {
         });
     }
 
-    /// Waits until nothing is queued and nobody has anything to say; `false`: that takes longer than it may.
+    /// Waits until nothing is queued and nobody has anything to say; `false`: that takes longer than it may, or
+    /// has no end.
     pub async fn rests(&self, within: Duration) -> bool {
         let deadline = self.wall.elapsed() + within;
         let mut wait = Duration::from_millis(100);
-        while self.wall.elapsed() < deadline {
+        while self.wall.elapsed() < deadline && self.log.length() < WITHOUT_END {
             sleep(wait).await;
             if self.open.lock().unwrap().is_empty() && self.mail.load(Ordering::SeqCst) == 0 {
                 return true;

@@ -20,6 +20,15 @@ mod in_memory {
     });
 }
 
+mod inline {
+    use super::*;
+
+    suite!({
+        let (feed, _) = feed(16);
+        Box::new(SqliteStore::inline(&Options::default(), feed).unwrap()) as Box<dyn Store>
+    });
+}
+
 mod in_a_file {
     use super::*;
 
@@ -50,6 +59,34 @@ fn kept() -> Kept {
 
 fn one(mid: &str) -> Acceptance {
     Acceptance { at: 1, deliveries: vec![outbound("a", mid)], ..Acceptance::default() }
+}
+
+#[tokio::test]
+async fn the_store_that_comes_after_has_what_was_committed_and_the_one_before_is_closed() {
+    let before = SqliteStore::inline(&Options::default(), feed(16).0).unwrap();
+    before.accept(one("1")).await.unwrap();
+    let (feed, mut reader) = feed(16);
+    let after = before.succeed(&Options::default(), feed).unwrap();
+    assert_eq!(before.accept(one("2")).await.unwrap_err(), StoreError::Closed);
+    after.accept(one("3")).await.unwrap();
+    assert_eq!(after.counts().await.unwrap().queued, 2);
+    assert!(matches!(reader.next().await, Some(Fed::New(new)) if new.mid == "3"));
+}
+
+#[tokio::test]
+async fn a_cached_statement_is_not_prepared_anew_for_each_use() {
+    const BY_CONTACT: &str =
+        "SELECT status FROM watermarks WHERE channel = ?1 AND contact = ?2 AND up_to >= ?3 ORDER BY status";
+    let (say, said) = std::sync::mpsc::channel();
+    let store = SqliteStore::inline(&Options::default(), feed(16).0).unwrap();
+    store.on_writer(move |connection| {
+        for up_to in 0..3 {
+            let mut statement = connection.prepare_cached(BY_CONTACT).unwrap();
+            assert_eq!(statement.query_map(("c", "a", up_to), |_| Ok(())).unwrap().count(), 0);
+            say.send(statement.get_status(rusqlite::StatementStatus::RePrepare)).unwrap();
+        }
+    });
+    assert_eq!(said.iter().collect::<Vec<_>>(), [0, 0, 0]);
 }
 
 #[test]
