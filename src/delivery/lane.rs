@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, OptionFuture};
+use futures_util::{FutureExt, TryFutureExt};
 use smol_str::SmolStr;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -27,7 +27,8 @@ use super::stats::Gauge;
 use crate::memory::Remember;
 use crate::message::{Contact, Content, Event, EventKind, Fault, IdOwner};
 use crate::store::{
-    Delivery, Ending, Fed, FeedReader, Lane, NewDelivery, Settlement, Store, StoreError, event_delivery,
+    Above, Delivery, Ending, Fed, FeedReader, Lane, NewDelivery, Page, Settlement, Store, StoreError,
+    event_delivery,
 };
 use crate::world::{Millis, World};
 
@@ -55,7 +56,11 @@ pub(super) struct Start {
     pub(super) hosts: Arc<Hosts>,
 }
 
-type Page = (Wanted, Result<Vec<Arc<Delivery>>, StoreError>);
+/// What was read because it was wanted.
+enum Read {
+    Any { page: Page, live: Above, bulk: Option<Above> },
+    Of { contact: SmolStr, page: Vec<Arc<Delivery>>, limit: usize },
+}
 
 enum Step {
     Answered(Box<Answered>),
@@ -85,7 +90,7 @@ struct Running {
     /// How many such notes are being written.
     noting: usize,
     steps: JoinSet<Step>,
-    reading: OptionFuture<BoxFuture<'static, Page>>,
+    reading: OptionFuture<BoxFuture<'static, Result<Read, StoreError>>>,
     read_not_before: Option<Instant>,
     retired: bool,
     /// Nothing is started: the lane is not to run now.
@@ -191,29 +196,29 @@ impl Running {
         self.read_not_before = None;
         let Some(wanted) = self.queue.wanted() else { return false };
         let lane = self.start.lane.clone();
-        let answer = match &wanted {
-            Wanted::Any { bulk, after, limit } => self.start.store.page(lane, *bulk, *after, *limit),
+        let store = &self.start.store;
+        let reading = match wanted {
+            Wanted::Any { live, bulk } => {
+                store.page(lane, live, bulk).map_ok(move |page| Read::Any { page, live, bulk }).boxed()
+            }
             Wanted::Of { contact, after, upto, limit } => {
-                self.start.store.page_contact(lane, contact.clone(), *after, *upto, *limit)
+                let page = store.page_contact(lane, contact.clone(), after, upto, limit);
+                page.map_ok(move |page| Read::Of { contact, page, limit }).boxed()
             }
         };
-        self.reading = Some(answer.map(|page| (wanted, page)).boxed()).into();
+        self.reading = Some(reading).into();
         true
     }
 
-    fn took(&mut self, (wanted, page): Page) {
-        let page = match page {
-            Ok(page) => page,
+    fn took(&mut self, read: Result<Read, StoreError>) {
+        match read {
+            Ok(Read::Any { page, live, bulk }) => self.queue.any(&page, live, bulk),
+            Ok(Read::Of { contact, page, limit }) => self.queue.of(&contact, page, limit),
             Err(error) => {
                 tracing::error!(lane = %self.start.lane, %error, "the queue cannot be read now");
                 self.read_not_before = Some(Instant::now() + READ_AGAIN);
                 self.queue.unread();
-                return;
             }
-        };
-        match wanted {
-            Wanted::Of { contact, limit, .. } => self.queue.of(&contact, page, limit),
-            Wanted::Any { bulk, limit, .. } => self.queue.any(bulk, &page, limit),
         }
     }
 

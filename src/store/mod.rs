@@ -42,7 +42,8 @@ pub use finding::{Finding, FindingKind};
 pub use lane::{Direction, Lane};
 pub use notice::{event_delivery, status_delivery};
 pub use query::{
-    Counts, Filter, LaneDepth, LostCount, ParkedCount, ParkedFilter, Purged, Retention, SentPart, Tally,
+    Above, Counts, Filter, LaneDepth, LostCount, Page, ParkedCount, ParkedFilter, Purged, Retention,
+    SentPart, Tally,
 };
 pub use records::Records;
 pub use settlement::{Ending, Settled, Settlement};
@@ -67,8 +68,9 @@ pub trait Store: Records {
     /// Writes the outcome of an attempt; waits for room instead of being refused.
     fn settle(&self, settlement: Settlement) -> Answer<Settled>;
 
-    /// The queued deliveries of a lane, bulk or not, with ids above `after`, lowest first, at most `limit`.
-    fn page(&self, lane: Lane, bulk: bool, after: DeliveryId, limit: usize) -> Answer<Vec<Arc<Delivery>>>;
+    /// The queued deliveries of a lane, lowest ids first: those of conversations, and bulk where that is asked for.
+    /// Both are of one moment.
+    fn page(&self, lane: Lane, live: Above, bulk: Option<Above>) -> Answer<Page>;
 
     /// The queued deliveries of one contact in a lane, bulk and not, with ids above `after` up to `upto`, lowest first, at
     /// most `limit`.

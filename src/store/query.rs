@@ -1,9 +1,11 @@
 //! What the store is asked for by consoles, the CLI and metrics, and how long it keeps things.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
-use super::entry::{DeliveryId, State, WebhookId};
+use super::entry::{Delivery, DeliveryId, State, WebhookId};
 use super::lane::{Direction, Lane};
 use crate::message::Status;
 use crate::world::Millis;
@@ -21,6 +23,24 @@ pub struct LaneDepth {
     pub newest: Option<DeliveryId>,
     /// The lane rests until then.
     pub paused_until: Option<Millis>,
+}
+
+/// Which deliveries of a stream are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Above {
+    /// Above this id.
+    pub id: DeliveryId,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// What is queued in a lane, in part.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Page {
+    /// Of conversations.
+    pub live: Vec<Arc<Delivery>>,
+    /// Bulk.
+    pub bulk: Vec<Arc<Delivery>>,
 }
 
 /// Which deliveries to list; newest first, unless `after` is given.

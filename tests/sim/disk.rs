@@ -9,9 +9,9 @@ use futures_util::FutureExt as _;
 use patchcord::memory::{Memory, Remember};
 use patchcord::message::{self, EventKind, Status};
 use patchcord::store::{
-    Acceptance, Accepted, Answer, Counts, Delivery, DeliveryId, Ending, Filter, Finding, Lane, LaneDepth,
-    NewDelivery, ParkedFilter, Purged, Record, Records, Retention, SentPart, Settled, Settlement,
-    SqliteStore, Store, StoreError, Tally, Webhook, WebhookId,
+    Above, Acceptance, Accepted, Answer, Counts, Delivery, DeliveryId, Ending, Filter, Finding, Lane,
+    LaneDepth, NewDelivery, Page, ParkedFilter, Purged, Record, Records, Retention, SentPart, Settled,
+    Settlement, SqliteStore, Store, StoreError, Tally, Webhook, WebhookId,
 };
 use patchcord::world::Millis;
 use smol_str::SmolStr;
@@ -159,7 +159,7 @@ impl Records for Disk {
 impl Store for Disk {
     reads! {
         begin(id: DeliveryId) -> ();
-        page(lane: Lane, bulk: bool, after: DeliveryId, limit: usize) -> Vec<Arc<Delivery>>;
+        page(lane: Lane, live: Above, bulk: Option<Above>) -> Page;
         page_contact(lane: Lane, contact: SmolStr, after: DeliveryId, upto: DeliveryId, limit: usize) -> Vec<Arc<Delivery>>;
         original(channel: SmolStr, alias: SmolStr) -> Option<SmolStr>;
         sent(channel: SmolStr, provider_id: SmolStr) -> Option<SentPart>;

@@ -123,7 +123,7 @@ impl Store for Full {
     delegate! {
         accept(it: Acceptance) -> Accepted;
         begin(it: DeliveryId) -> ();
-        page(lane: Lane, bulk: bool, after: DeliveryId, limit: usize) -> Vec<Arc<Delivery>>;
+        page(lane: Lane, live: Above, bulk: Option<Above>) -> Page;
         page_contact(lane: Lane, contact: SmolStr, after: DeliveryId, upto: DeliveryId, limit: usize)
             -> Vec<Arc<Delivery>>;
         original(channel: SmolStr, alias: SmolStr) -> Option<SmolStr>;

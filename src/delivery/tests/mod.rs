@@ -89,8 +89,8 @@ impl Store for Patient {
     fn settle(&self, settlement: Settlement) -> Answer<Settled> {
         hold(self.0.settle(settlement))
     }
-    fn page(&self, lane: Lane, bulk: bool, after: DeliveryId, limit: usize) -> Answer<Vec<Arc<Delivery>>> {
-        hold(self.0.page(lane, bulk, after, limit))
+    fn page(&self, lane: Lane, live: Above, bulk: Option<Above>) -> Answer<Page> {
+        hold(self.0.page(lane, live, bulk))
     }
     fn page_contact(
         &self,

@@ -41,9 +41,9 @@ use self::connect::Place;
 use self::purge::Cursor;
 use self::writer::{Command, Done, Work, Writer};
 use super::{
-    Acceptance, Accepted, Answer, Counts, Delivery, DeliveryId, Feed, Filter, Finding, Lane, LaneDepth,
-    Options, ParkedFilter, Purged, Record, Records, Retention, SentPart, Settled, Settlement, Store,
-    StoreError, Tally, Webhook, WebhookId,
+    Above, Acceptance, Accepted, Answer, Counts, Delivery, DeliveryId, Feed, Filter, Finding, Lane,
+    LaneDepth, Options, Page, ParkedFilter, Purged, Record, Records, Retention, SentPart, Settled,
+    Settlement, Store, StoreError, Tally, Webhook, WebhookId,
 };
 use crate::memory::{Memory, Remember};
 use crate::world::Millis;
@@ -223,8 +223,8 @@ impl Store for SqliteStore {
         })
     }
 
-    fn page(&self, lane: Lane, bulk: bool, after: DeliveryId, limit: usize) -> Answer<Vec<Arc<Delivery>>> {
-        self.read(move |connection| read::page(connection, &lane, bulk, after, limit))
+    fn page(&self, lane: Lane, live: Above, bulk: Option<Above>) -> Answer<Page> {
+        self.read(move |connection| read::page(connection, &lane, live, bulk))
     }
 
     fn page_contact(

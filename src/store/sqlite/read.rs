@@ -10,18 +10,31 @@ use smol_str::SmolStr;
 use super::{receipts, row};
 use crate::message::{EventKind, Status};
 use crate::store::{
-    Counts, Delivery, DeliveryId, Direction, Filter, Lane, LaneDepth, LostCount, ParkedCount, Record,
-    SentPart, Tally, Webhook, WebhookId,
+    Above, Counts, Delivery, DeliveryId, Direction, Filter, Lane, LaneDepth, LostCount, Page, ParkedCount,
+    Record, SentPart, Tally, Webhook, WebhookId,
 };
 use crate::world::Millis;
 
-/// Queued deliveries of a lane above an id.
+/// Queued deliveries of a lane, all of one moment.
 pub(super) fn page(
     connection: &Connection,
     lane: &Lane,
+    live: Above,
+    bulk: Option<Above>,
+) -> rusqlite::Result<Page> {
+    // It is dropped, and so ended, when both were read.
+    let moment = connection.unchecked_transaction()?;
+    Ok(Page {
+        live: stream(&moment, lane, false, live)?,
+        bulk: bulk.map_or(Ok(Vec::new()), |bulk| stream(&moment, lane, true, bulk))?,
+    })
+}
+
+fn stream(
+    connection: &Connection,
+    lane: &Lane,
     bulk: bool,
-    after: DeliveryId,
-    limit: usize,
+    above: Above,
 ) -> rusqlite::Result<Vec<Arc<Delivery>>> {
     connection
         .prepare_cached(&format!(
@@ -30,7 +43,13 @@ pub(super) fn page(
             row::DELIVERY
         ))?
         .query_map(
-            params![lane.channel.as_str(), row::direction_number(lane.direction), bulk, after, number(limit)],
+            params![
+                lane.channel.as_str(),
+                row::direction_number(lane.direction),
+                bulk,
+                above.id,
+                number(above.limit)
+            ],
             |row| row::delivery(row).map(Arc::new),
         )?
         .collect()

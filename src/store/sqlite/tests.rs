@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::*;
-use crate::store::conformance::suite;
+use crate::store::conformance::{stream, suite};
 use crate::store::testing::{Folder, inbound, outbound};
 use crate::store::{Fed, JournalEntry, Verdict, feed};
 
@@ -127,7 +127,7 @@ async fn what_was_accepted_is_there_after_a_restart() {
     let accepted = store.accept(one("1")).await.unwrap();
     drop(store);
     let store = open(&folder).unwrap();
-    assert_eq!(store.page(Lane::outbound("c"), false, 0, 9).await.unwrap(), accepted.new);
+    assert_eq!(stream(&store, Lane::outbound("c"), false, 0, 9).await, accepted.new);
 }
 
 #[tokio::test]
@@ -147,7 +147,7 @@ async fn a_full_disk_is_an_error_for_callers_and_then_over() {
     // Those in the same commit may have suffered with it; nobody is told a lie.
     let survived = usize::from(small.is_ok());
     kept.store.accept(big).await.unwrap();
-    let queued = kept.store.page(Lane::outbound("c"), false, 0, 9).await.unwrap();
+    let queued = stream(&kept.store, Lane::outbound("c"), false, 0, 9).await;
     assert_eq!(queued.len(), 2 + survived);
 }
 
