@@ -31,7 +31,7 @@ impl Judge<'_> {
         let lane = &record.delivery.lane;
         let policy = (self.terms.settings)(lane).retry;
         let known = self.lanes.entry(lane.clone()).or_default();
-        let (calls, throttled) = (known.calls, !known.silences.is_empty());
+        let (calls, called, throttled) = (known.calls, known.called, !known.silences.is_empty());
         let delivery = self.deliveries.entry(id).or_default();
         let heard_here = delivery.taken.iter().filter(|(_, heard_by)| **heard_by == life);
         delivery.durable.extend(heard_here.map(|(part, _)| part));
@@ -49,8 +49,9 @@ impl Judge<'_> {
                 let age = u64::try_from(entry.wall - record.delivery.accepted_at).unwrap_or_default();
                 let is_old = Duration::from_millis(age) >= policy.give_up_after;
                 let worn_out = policy.attempts.is_some_and(|most| attempts >= most);
-                !matches!(said, Some(Said::Taken { .. }))
-                    && (worn_out || is_old && (attempts >= 3 || throttled))
+                // What was called for its next part may have failed since.
+                let taken = matches!(said, Some(Said::Taken { .. })) && delivery.last > called;
+                !taken && (worn_out || is_old && (attempts >= 3 || throttled))
             }
         };
         let begun = delivery.begun + calls;
