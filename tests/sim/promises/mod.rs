@@ -75,6 +75,8 @@ struct Known {
     calls: u32,
     /// The last of them.
     called: Option<usize>,
+    /// Whether it was ever asked for fewer requests.
+    throttled: bool,
     /// Left alone from, and until, in that life.
     silences: Vec<(usize, Duration, Duration)>,
     /// The pause on disk: who wrote it, until when by the wall clock, and how often that had jumped.
