@@ -310,6 +310,8 @@ async fn keep_house(store: Arc<dyn Store>, world: World, mut stop: watch::Receiv
     release.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
+            // In an order that repeats itself.
+            biased;
             _ = stop.changed() => return,
             _ = purge.tick() => {
                 if let Err(error) = store.purge(world.now()).await {
