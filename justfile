@@ -22,7 +22,7 @@ lint:
 test:
     cargo test --locked
 
-# The simulator: random schedules and scenarios (`cargo test` runs a twentieth of them)
+# The simulator: random schedules and scenarios (`cargo test` runs a fiftieth of them)
 simulate schedules="100000":
     PATCHCORD_SCHEDULES={{schedules}} cargo test --locked --profile sim --test sim -- --nocapture
 

@@ -333,18 +333,19 @@ async fn keep_house(store: Arc<dyn Store>, world: World, mut stop: watch::Receiv
     release.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            biased;
-            _ = stop.changed() => return,
-            _ = purge.tick() => {
-                if let Err(error) = store.purge(world.now()).await {
-                    tracing::warn!(%error, "old messages were not purged; trying again later");
+        // In an order that repeats itself.
+                biased;
+                _ = stop.changed() => return,
+                _ = purge.tick() => {
+                    if let Err(error) = store.purge(world.now()).await {
+                        tracing::warn!(%error, "old messages were not purged; trying again later");
+                    }
                 }
+                _ = release.tick() => match store.release(world.now()).await {
+                    Ok(0) => {}
+                    Ok(messages) => tracing::warn!(messages, "messages of which pieces are missing were released"),
+                    Err(error) => tracing::warn!(%error, "pieces were not released; trying again later"),
+                },
             }
-            _ = release.tick() => match store.release(world.now()).await {
-                Ok(0) => {}
-                Ok(messages) => tracing::warn!(messages, "messages of which pieces are missing were released"),
-                Err(error) => tracing::warn!(%error, "pieces were not released; trying again later"),
-            },
-        }
     }
 }

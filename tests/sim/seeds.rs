@@ -29,7 +29,7 @@ fn promises_hold_in_random_schedules_of_the_gateway() {
 
 /// How many schedules there are.
 fn schedules() -> u64 {
-    number("PATCHCORD_SCHEDULES").unwrap_or(5000)
+    number("PATCHCORD_SCHEDULES").unwrap_or(2000)
 }
 
 fn hold(depth: Depth, count: u64) {

@@ -31,20 +31,21 @@ impl Judge<'_> {
         let lane = &record.delivery.lane;
         let policy = (self.terms.settings)(lane).retry;
         let known = self.lanes.entry(lane.clone()).or_default();
-        let (calls, throttled) = (known.calls, !known.silences.is_empty());
+        let (calls, called, throttled) = (known.calls, known.called, known.throttled);
         let delivery = self.deliveries.entry(id).or_default();
         let heard_here = delivery.taken.iter().filter(|(_, heard_by)| **heard_by == life);
         delivery.durable.extend(heard_here.map(|(part, _)| part));
         let last = delivery.last.and_then(|last| self.attempts.get(&last));
         let jumps = last.map_or(0, |last| last.jumps);
         let said = last.filter(|last| last.heard).map(|last| &last.said);
+        // It may have been the turn of what is called for it since.
+        let is_old_news = last.is_some_and(|last| last.life != life) || delivery.last < called;
         let fits = match ending {
             // Of these the platform has no use.
             Ended::Sent(_) if !is_posted(record) => true,
             Ended::Sent(_) => matches!(said, Some(Said::Taken { .. })),
             Ended::Failed if matches!(said, Some(Said::Expired)) => delivery.expired > 1,
             Ended::Failed => matches!(said, Some(Said::Refused | Said::OptOut)),
-            Ended::Again { .. } => !matches!(said, Some(Said::Refused | Said::OptOut)),
             // Nobody knows, or nobody who is left.
             Ended::Held => {
                 let settings = (self.terms.settings)(lane);
@@ -52,12 +53,13 @@ impl Judge<'_> {
                     && (last.is_none_or(|last| last.life < life)
                         || matches!(said, None | Some(Said::Lost { .. } | Said::Panic)))
             }
+            Ended::Again { .. } => is_old_news || !matches!(said, Some(Said::Refused | Said::OptOut)),
             Ended::Dead => {
                 let age = u64::try_from(entry.wall - record.delivery.accepted_at).unwrap_or_default();
                 let is_old = Duration::from_millis(age) >= policy.give_up_after;
                 let worn_out = policy.attempts.is_some_and(|most| attempts >= most);
-                !matches!(said, Some(Said::Taken { .. }))
-                    && (worn_out || is_old && (attempts >= 3 || throttled))
+                let taken = matches!(said, Some(Said::Taken { .. })) && !is_old_news;
+                !taken && (worn_out || is_old && (attempts >= 3 || throttled))
             }
         };
         let begun = delivery.begun + calls;

@@ -75,6 +75,10 @@ struct Known {
     under_way: BTreeSet<usize>,
     /// Requests that delivered nothing.
     calls: u32,
+    /// The last of them.
+    called: Option<usize>,
+    /// Whether it was ever asked for fewer requests.
+    throttled: bool,
     /// Left alone from, and until, in that life.
     silences: Vec<(usize, Duration, Duration)>,
     /// The pause on disk: who wrote it, until when by the wall clock, and how often that had jumped.
@@ -193,7 +197,10 @@ impl Judge<'_> {
                 match id {
                     Some(id) => self.turn(number, *attempt, entry, id, contact, &begins),
                     None if item.kind != CALL => self.broken(number, format!("{item:?} was never accepted")),
-                    None => self.lanes.entry(item.lane.clone()).or_default().calls += 1,
+                    None => {
+                        let lane = self.lanes.entry(item.lane.clone()).or_default();
+                        (lane.calls, lane.called) = (lane.calls + 1, Some(*attempt));
+                    }
                 }
                 self.attempts.insert(*attempt, begins);
                 self.forward(number, item);

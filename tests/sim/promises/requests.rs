@@ -137,7 +137,11 @@ impl Judge<'_> {
         if let Some(rest) = rest {
             self.tally.throttled += 1;
             let lane = self.lanes.entry(attempt.lane.clone()).or_default();
-            lane.silences.push((attempt.life, at, at + rest.min(longest)));
+            lane.throttled = true;
+            // A date means nothing any more when the clock jumped before it was read.
+            if attempt.jumps == self.tally.jumps {
+                lane.silences.push((attempt.life, at, at + rest.min(longest)));
+            }
         }
         let Some(delivery) = attempt.id.and_then(|id| self.deliveries.get_mut(&id)) else { return };
         match &attempt.said {
