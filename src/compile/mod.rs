@@ -25,7 +25,9 @@ use smol_str::SmolStr;
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Span};
 use crate::expression::{Constant, Declared, Names, Read, Remembered, Scope, Table, Value};
-use crate::plan::{self, Branch, Breaker, ConfigField, ConfigType, Limits, Plan, Quota, Rate, Retry};
+use crate::plan::{
+    self, Branch, Breaker, ConfigField, ConfigType, Limits, PerCredential, Plan, Quota, Rate, Retry,
+};
 use crate::spec::{self, FromNode, Map};
 use crate::yaml::{Node, Text};
 
@@ -173,6 +175,7 @@ impl<'o> Compiler<'o> {
             life,
             branches: std::mem::take(&mut self.branches),
             limits: mapping_limits(spec.limits.as_ref()),
+            per_credential: self.per_credential(spec.limits.as_ref()),
             retry: retry(spec.retry.as_ref(), Retry::default()),
         }
     }
@@ -208,6 +211,14 @@ impl<'o> Compiler<'o> {
             fields.push(field);
         }
         fields
+    }
+
+    fn per_credential(&mut self, limits: Option<&spec::Limits>) -> Option<PerCredential> {
+        let spec = limits?.per_credential.as_ref()?;
+        let names = self
+            .names(&[Scope::Channel, Scope::Config, Scope::Deployment])
+            .without_calls("a limit holds before anything is asked");
+        Some(PerCredential { key: self.value(&spec.key.0, &names), rate: rate(spec.rate) })
     }
 
     /// The names that are visible with the given scopes.

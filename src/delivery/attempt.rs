@@ -25,6 +25,8 @@ pub(super) struct Answered {
     pub(super) delivery: Arc<Delivery>,
     /// Its place in the pacer's log.
     pub(super) ticket: Ticket,
+    /// Its place in the log of its credential's pacer.
+    pub(super) shared: Option<Ticket>,
     /// How it went, and what is remembered because of it.
     pub(super) report: Report,
     /// When it began.
@@ -38,6 +40,7 @@ pub(super) async fn attempt(
     carrier: Arc<dyn Carrier>,
     delivery: Arc<Delivery>,
     ticket: Ticket,
+    shared: Option<Ticket>,
     time_limit: Duration,
 ) -> Answered {
     let began = Instant::now();
@@ -58,7 +61,7 @@ pub(super) async fn attempt(
             repeat("the attempt came to an unexpected end")
         }
     };
-    Answered { delivery, ticket, report, began, at: Instant::now() }
+    Answered { delivery, ticket, shared, report, began, at: Instant::now() }
 }
 
 /// Notes that an attempt begins, until the note is written; `false` when the store was closed before.

@@ -13,6 +13,7 @@ use tokio::task::{Id, JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::carrier::Carrier;
+use super::credential::Credentials;
 use super::host::Hosts;
 use super::lane::{self, Start};
 use super::settings::{LaneSettings, SettingsOf};
@@ -65,6 +66,7 @@ impl Engine {
             pauses: HashMap::new(),
             tasks: JoinSet::new(),
             hosts: Arc::default(),
+            credentials: Arc::default(),
             started: Instant::now(),
         };
         Self { stop, reload, gauges, task: Mutex::new(Some(tokio::spawn(router.run()))) }
@@ -106,6 +108,7 @@ struct Router {
     pauses: HashMap<Lane, Millis>,
     tasks: JoinSet<()>,
     hosts: Arc<Hosts>,
+    credentials: Arc<Credentials>,
     started: Instant,
 }
 
@@ -248,6 +251,7 @@ impl Router {
             full_until: self.started,
             rest_until,
             hosts: Arc::clone(&self.hosts),
+            credentials: Arc::clone(&self.credentials),
         });
         let task = self.tasks.spawn(task).id();
         Running { inbox, settings, gauge, last_push: now, counted: 0, task }

@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::attempt::{self, Answered};
 use super::carrier::{Carrier, Outcome, Report};
+use super::credential::{Credentials, Share};
 use super::host::{Hosts, Peer};
 use super::judge::{Judgement, hold, judge, postpone};
 use super::pacer::Pacer;
@@ -54,6 +55,8 @@ pub(super) struct Start {
     pub(super) rest_until: Option<Instant>,
     /// How the hosts are doing that all lanes send to.
     pub(super) hosts: Arc<Hosts>,
+    /// The rates of credentials that lanes share.
+    pub(super) credentials: Arc<Credentials>,
 }
 
 /// What was read because it was wanted.
@@ -78,6 +81,7 @@ struct Running {
     settings: LaneSettings,
     queue: Queue,
     pacer: Pacer,
+    share: Share,
     rest_until: Option<Instant>,
     peer: Peer,
     /// Contacts that were written to lately, and when they may be again.
@@ -107,6 +111,7 @@ pub(super) async fn run(mut start: Start) {
     let lane = Running {
         queue: Queue::new(settings.window, settings.in_flight),
         pacer: Pacer::new(settings.rate, start.full_until),
+        share: start.credentials.share(settings.credential.as_ref(), start.full_until),
         rest_until: start.rest_until,
         peer: Peer::new(Arc::clone(&start.hosts)),
         spacing: Spacing::new(start.full_until),
@@ -257,6 +262,10 @@ impl Running {
             if ready_at > now {
                 return sooner(alarm, ready_at);
             }
+            let turn_at = self.share.turn_at(now);
+            if turn_at > now {
+                return sooner(alarm, turn_at);
+            }
             let noted = self.noted.pop_front();
             if noted.is_none() && self.settings.hold_doubtful {
                 return alarm;
@@ -273,10 +282,10 @@ impl Running {
                 continue;
             }
             self.spacing.take(&delivery.contact, self.settings.per_contact, now);
-            let ticket = self.pacer.start(now);
+            let (ticket, shared) = (self.pacer.start(now), self.share.start(now));
             self.attempts += 1;
             let carrier = Arc::clone(&self.start.carrier);
-            let attempt = attempt::attempt(carrier, delivery, ticket, self.settings.time_limit);
+            let attempt = attempt::attempt(carrier, delivery, ticket, shared, self.settings.time_limit);
             self.steps.spawn(attempt.map(|answered| Step::Answered(Box::new(answered))));
         }
     }
@@ -361,6 +370,7 @@ impl Running {
     fn answered(&mut self, answered: Answered) {
         self.attempts -= 1;
         self.pacer.finish(answered.ticket, answered.at);
+        self.share.finish(answered.shared, answered.at);
         let Report { outcome, remember, contacted, in_doubt } = answered.report;
         self.streak = match outcome {
             // What was under way when the lane began to rest says nothing new.
@@ -457,6 +467,9 @@ impl Running {
         let Some(settings) = settings else { return };
         if settings.rate != self.settings.rate {
             self.pacer = Pacer::new(settings.rate, Instant::now());
+        }
+        if settings.credential != self.settings.credential {
+            self.share = self.start.credentials.share(settings.credential.as_ref(), Instant::now());
         }
         self.settings = settings;
     }

@@ -8,6 +8,7 @@
 mod attempt;
 mod breaker;
 mod carrier;
+mod credential;
 mod engine;
 mod host;
 mod judge;
@@ -25,6 +26,7 @@ mod tests;
 
 pub use breaker::{Breaker, BreakerPolicy};
 pub use carrier::{ByDirection, Carrier, Contacted, Outcome, Report};
+pub use credential::Credential;
 pub use engine::{Engine, Parts};
 pub use judge::{Judgement, judge};
 pub use pacer::{Pacer, Ticket};

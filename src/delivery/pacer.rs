@@ -143,17 +143,36 @@ impl Pacer {
         Ticket(self.first + self.log.len() as u64 - 1)
     }
 
+    /// The request started later than was told.
+    pub fn late(&mut self, ticket: Ticket, now: Instant) {
+        if let Some(logged) = self.logged(ticket) {
+            logged.start = logged.start.max(now);
+        }
+    }
+
+    /// The request never started; its place in the window stays taken.
+    pub fn unused(&mut self, ticket: Ticket, at: Instant) {
+        if let Some(logged) = self.logged(ticket) {
+            *logged = Logged { start: at, duration: Some(Duration::ZERO), cold: false };
+        }
+    }
+
+    fn logged(&mut self, ticket: Ticket) -> Option<&mut Logged> {
+        let index = ticket.0.checked_sub(self.first).and_then(|index| usize::try_from(index).ok())?;
+        self.log.get_mut(index)
+    }
+
     /// A request is over, however it went.
     pub fn finish(&mut self, ticket: Ticket, now: Instant) {
         if self.limit.is_none() {
             return;
         }
-        let index = ticket.0.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
-        let Some(logged) = index.and_then(|index| self.log.get_mut(index)) else { return };
+        let Some(logged) = self.logged(ticket) else { return };
         let duration = now.saturating_duration_since(logged.start);
         logged.duration = Some(duration);
+        let cold = logged.cold;
         self.warm_until = Some(now + KEPT_ALIVE);
-        if logged.cold {
+        if cold {
             return;
         }
         self.shortest_warm = Some(self.shortest_warm.map_or(duration, |shortest| shortest.min(duration)));

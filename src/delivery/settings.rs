@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::breaker::BreakerPolicy;
+use super::credential::Credential;
 use super::rate::Rate;
 use super::retry::RetryPolicy;
 use crate::store::{Lane, StatusSet};
@@ -15,6 +16,8 @@ pub struct LaneSettings {
     pub rate: Rate,
     /// At most so many requests for one contact.
     pub per_contact: Rate,
+    /// What the provider allows the credential of the lane, which others may have too.
+    pub credential: Option<Credential>,
     /// At most so many requests at once (at least one).
     pub in_flight: usize,
     /// When attempts are repeated.
@@ -36,6 +39,7 @@ impl Default for LaneSettings {
         Self {
             rate: Rate::default(),
             per_contact: Rate::UNLIMITED,
+            credential: None,
             in_flight: 32,
             retry: RetryPolicy::default(),
             hold_doubtful: false,

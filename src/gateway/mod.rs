@@ -35,10 +35,12 @@ use tokio::task::JoinHandle;
 use self::conversations::Conversations;
 use crate::call::{CallCache, HttpTransport, Outgoing, Response, Transport, TransportError};
 use crate::delivery::{
-    BreakerPolicy, ByDirection, Contacted, Engine, LaneSettings, LaneStats, Parts, Rate, RetryPolicy,
+    BreakerPolicy, ByDirection, Contacted, Credential, Engine, LaneSettings, LaneStats, Parts, Rate,
+    RetryPolicy,
 };
+use crate::expression::{Env, Value};
 use crate::load::{ChannelSettings, Settings};
-use crate::pipeline::Directory;
+use crate::pipeline::{Directory, enter};
 use crate::plan::{self, Channel};
 use crate::store::{self, Direction, Feed, Filter, Lane, StatusSet, Store, StoreError};
 use crate::world::{Millis, World};
@@ -176,12 +178,12 @@ impl Gateway {
                 world.clone(),
             )),
         };
-        let lanes = channels.clone();
+        let (lanes, settings_world) = (channels.clone(), world.clone());
         let engine = Engine::start(Parts {
             store: store.clone(),
             feed: reader,
             carrier: Arc::new(carrier),
-            settings: Arc::new(move |lane| lane_settings(&lanes, lane)),
+            settings: Arc::new(move |lane| lane_settings(&lanes, lane, &settings_world)),
             world: world.clone(),
         });
         let (stop, stopped) = watch::channel(false);
@@ -260,7 +262,7 @@ fn open_store(settings: &Settings, feed: Feed) -> Result<Arc<dyn Store>, StoreEr
 }
 
 /// How a lane behaves; none for a channel that is not configured (any more).
-fn lane_settings(channels: &Channels, lane: &Lane) -> Option<LaneSettings> {
+fn lane_settings(channels: &Channels, lane: &Lane, world: &World) -> Option<LaneSettings> {
     let channel = channels.get(&lane.channel)?;
     let post: StatusSet = channel.statuses.iter().copied().collect();
     let settings = match lane.direction {
@@ -270,6 +272,7 @@ fn lane_settings(channels: &Channels, lane: &Lane) -> Option<LaneSettings> {
         Direction::Outbound => LaneSettings {
             rate: rate(channel.limits.rate),
             per_contact: rate(channel.limits.per_contact),
+            credential: credential(channel, world),
             in_flight: channel.limits.in_flight,
             retry: RetryPolicy {
                 first: channel.retry.first,
@@ -290,6 +293,20 @@ fn lane_settings(channels: &Channels, lane: &Lane) -> Option<LaneSettings> {
         },
     };
     Some(settings)
+}
+
+/// The credential of a channel, where the mapping limits each. One that can't be told, or is empty, is nobody else's.
+fn credential(channel: &ChannelSettings, world: &World) -> Option<Credential> {
+    let limit = channel.plan.per_credential.as_ref()?;
+    let mut env = Env::new(world);
+    enter(&channel.channel, &mut env);
+    let key = limit.key.eval(&mut env).unwrap_or_else(|failure| {
+        tracing::warn!(channel = %channel.channel.name, %failure, "which credential the channel has is not known");
+        Value::Null
+    });
+    let (mapping, own) = (&channel.plan.name, &channel.channel.name);
+    let key = if key.is_empty() { format!("channel {own}") } else { format!("{mapping} {}", key.to_text()) };
+    Some(Credential { key: key.into(), rate: rate(limit.rate) })
 }
 
 /// What an exchange tells about the host; `None` where several hosts stand in for each other, or it is the request

@@ -30,7 +30,7 @@ pub use fetching::{Fetching, NextFetch, wants_credentials};
 pub use incoming::Incoming;
 pub use late::{Late, Making, Origin, Whole};
 pub use receive::{
-    Directory, NoRoute, Poked, Received, Route, Routed, Site, Terms, Verdict, find_route, receive,
+    Directory, NoRoute, Poked, Received, Route, Routed, Site, Terms, Verdict, enter, find_route, receive,
     receive_again,
 };
 pub use sending::{Next, Outcome, Progress, Sending};

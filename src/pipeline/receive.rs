@@ -385,7 +385,7 @@ fn refused_body(webhook: &Webhook, reason: String, env: &mut Env<'_>) -> Receive
 }
 
 /// Makes a channel's values visible.
-pub(super) fn enter(channel: &Channel, env: &mut Env<'_>) {
+pub fn enter(channel: &Channel, env: &mut Env<'_>) {
     env.set(Scope::Channel, channel.scope.clone());
     env.set(Scope::Config, channel.config.clone());
     env.set(Scope::Deployment, channel.deployment.clone());

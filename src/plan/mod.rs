@@ -69,6 +69,8 @@ pub struct Plan {
     pub life: Life,
     /// How fast.
     pub limits: Limits,
+    /// The rate of each credential.
+    pub per_credential: Option<PerCredential>,
     /// What happens when a request fails for now.
     pub retry: Retry,
 }
@@ -177,6 +179,15 @@ pub struct Limits {
     pub timeout: Duration,
     /// The largest file that the body of a request may hold, in bytes.
     pub media: u64,
+}
+
+/// How fast requests with one credential may be, of all channels that have it.
+#[derive(Clone, Debug)]
+pub struct PerCredential {
+    /// What tells it from others.
+    pub key: Template,
+    /// At most so many.
+    pub rate: Rate,
 }
 
 impl Default for Limits {

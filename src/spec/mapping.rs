@@ -560,6 +560,8 @@ record! {
         rate: Option<Rate>,
         /// To each contact.
         per_contact: Option<Rate>,
+        /// With each credential, of all channels that have it.
+        per_credential: Option<PerCredential>,
         /// How many may be under way at once in each channel; 32 unless given.
         in_flight: Option<Count>,
         /// What goes to a contact who wrote within this time goes before everything else, such as a broadcast; `0s` where
@@ -571,6 +573,14 @@ record! {
         media: Option<Size>,
         /// The headers of a response that say how many requests remain: when none does, all wait for the reset.
         from_headers: Option<FromHeaders>,
+    }
+
+    /// How fast requests with one credential may be.
+    "`per_credential`" PerCredential {
+        /// What tells the credential from others, such as `{{config.api_key}}`.
+        key: Raw,
+        /// Of all channels that have it.
+        rate: Rate,
     }
 
     /// The headers of a response that say how many requests remain.

@@ -10,6 +10,7 @@ mod aliases;
 mod bounds;
 mod channels;
 mod crash;
+mod credential;
 mod dry_run;
 mod four;
 mod life;

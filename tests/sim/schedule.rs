@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use patchcord::delivery::{BreakerPolicy, LaneSettings, Rate, RetryPolicy};
+use patchcord::delivery::{BreakerPolicy, Credential, LaneSettings, Rate, RetryPolicy};
 use patchcord::message::Status;
 use patchcord::store::{Direction, Lane, Record, StatusSet};
 use patchcord::world::{Millis, SeededEntropy, World};
@@ -155,9 +155,13 @@ impl Schedule {
             StatusSet::NONE.with(Status::Failed),
         ]);
         let mut lanes = BTreeMap::new();
+        let shares = depth == Depth::Engine && dice.chance(300);
+        let credential =
+            shares.then(|| Credential { key: "key".into(), rate: rate(dice, &["2/s", "20/s", "9/m"]) });
         for number in 0..channels {
             let name = channel(usize::try_from(number).unwrap());
-            let outbound = LaneSettings { hold_doubtful: dice.chance(200), ..settings(dice, post) };
+            let (hold_doubtful, credential) = (dice.chance(200), credential.clone());
+            let outbound = LaneSettings { hold_doubtful, credential, ..settings(dice, post) };
             lanes.insert(Lane::outbound(name.clone()), outbound);
             lanes.insert(Lane::inbound(name), settings(dice, post));
         }
@@ -205,6 +209,7 @@ fn settings(dice: &Dice, post: StatusSet) -> LaneSettings {
             give_up_after: dice.between(10_000, *dice.pick(&[60_000, 7_200_000])),
         },
         hold_doubtful: false,
+        credential: None,
         breaker: BreakerPolicy {
             failures: *dice.pick(&[2, 3, 10]),
             pause: dice.between(100, 2000),

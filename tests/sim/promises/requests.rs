@@ -1,8 +1,9 @@
 //! When requests are made: in their turn, not too many, and not while somebody is to be left alone.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use patchcord::delivery::Rate;
+use patchcord::delivery::{Credential, Rate};
 use patchcord::store::DeliveryId;
 use smol_str::SmolStr;
 
@@ -152,23 +153,16 @@ impl Judge<'_> {
         }
     }
 
-    /// Never more than N in any sliding window, for each lane and each contact.
+    /// Never more than N in any sliding window, for each lane, each contact and each credential.
     pub(super) fn rates(&mut self) {
+        let mut credentials: BTreeMap<SmolStr, (Rate, Vec<Duration>)> = BTreeMap::new();
         for (lane, known) in &mut self.lanes {
             let settings = (self.terms.settings)(lane);
-            let mut check = |moments: &mut Vec<Duration>, rate: Rate, whose: &str| {
-                moments.sort_unstable();
-                let Some((count, window)) = rate.limit() else { return };
-                let most = usize::try_from(count).unwrap();
-                for (first, one_more) in moments.iter().zip(moments.iter().skip(most)) {
-                    if *one_more - *first < window {
-                        self.broken.push(format!(
-                            "{} requests {whose} from {first:?} to {one_more:?}, {rate} are allowed",
-                            most + 1
-                        ));
-                        return;
-                    }
-                }
+            if let Some(Credential { key, rate }) = settings.credential {
+                credentials.entry(key).or_insert((rate, Vec::new())).1.extend(&known.begun);
+            }
+            let mut check = |moments: &mut Vec<Duration>, rate, whose: &str| {
+                self.broken.extend(too_many(moments, rate, whose))
             };
             check(&mut known.begun, settings.rate, &format!("set out in {lane}"));
             if self.terms.is_even {
@@ -178,5 +172,18 @@ impl Judge<'_> {
                 check(&mut known.begun, settings.per_contact, &format!("set out to {contact} in {lane}"));
             }
         }
+        for (key, (rate, mut begun)) in credentials {
+            self.broken.extend(too_many(&mut begun, rate, &format!("set out with {key}")));
+        }
     }
+}
+
+/// What is wrong with the rate of these moments, if anything.
+fn too_many(moments: &mut [Duration], rate: Rate, whose: &str) -> Option<String> {
+    moments.sort_unstable();
+    let (count, window) = rate.limit()?;
+    let most = usize::try_from(count).unwrap();
+    let mut pairs = moments.iter().zip(moments.iter().skip(most));
+    let (first, one_more) = pairs.find(|(first, one_more)| **one_more - **first < window)?;
+    Some(format!("{} requests {whose} from {first:?} to {one_more:?}, {rate} are allowed", most + 1))
 }

@@ -1,0 +1,119 @@
+//! The rate of a credential that several lanes share.
+//!
+//! Invariant: the lanes of a credential have one pacer, and take turns in the order in which they ask: each has at most
+//! one turn ahead. A turn that is not used in time is lost, and never makes up for anything.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use smol_str::SmolStr;
+use tokio::time::Instant;
+
+use super::pacer::{Pacer, Ticket};
+use super::rate::Rate;
+
+/// How late a turn may be used.
+const LATE: Duration = Duration::from_millis(20);
+
+/// What the provider allows a credential.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential {
+    /// What tells it from others.
+    pub key: SmolStr,
+    /// At most so many requests, of all lanes that use it.
+    pub rate: Rate,
+}
+
+/// The pacers of credentials.
+#[derive(Debug, Default)]
+pub(super) struct Credentials(Mutex<HashMap<SmolStr, Shared>>);
+
+#[derive(Clone, Debug)]
+struct Shared {
+    rate: Rate,
+    pacer: Arc<Mutex<Pacer>>,
+}
+
+/// A lane's share of the rate of its credential, if it has one.
+#[derive(Debug)]
+pub(super) struct Share {
+    pacer: Option<Arc<Mutex<Pacer>>>,
+    turn: Option<(Instant, Ticket)>,
+}
+
+impl Credentials {
+    /// The share of a lane; up to `full_until` the window of a credential that is new counts as full.
+    pub(super) fn share(&self, credential: Option<&Credential>, full_until: Instant) -> Share {
+        let pacer = credential.map(|Credential { key, rate }| {
+            let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let new = |full_until| Shared {
+                rate: *rate,
+                pacer: Arc::new(Mutex::new(Pacer::new(*rate, full_until))),
+            };
+            let shared = known.entry(key.clone()).or_insert_with(|| new(full_until));
+            if shared.rate != *rate {
+                // A changed rate is kept to from now on, as if its window were full.
+                *shared = new(Instant::now());
+            }
+            Arc::clone(&shared.pacer)
+        });
+        Share { pacer, turn: None }
+    }
+}
+
+impl Share {
+    /// When the lane's turn is, for one that has something to send at `now`.
+    pub(super) fn turn_at(&mut self, now: Instant) -> Instant {
+        let Some(pacer) = &self.pacer else { return now };
+        if let Some((at, ticket)) = self.turn.filter(|(at, _)| *at + LATE < now) {
+            lock(pacer).unused(ticket, at);
+            self.turn = None;
+        }
+        let (at, _) = self.turn.get_or_insert_with(|| {
+            let mut pacer = lock(pacer);
+            let at = pacer.ready_at(now).max(now);
+            (at, pacer.start(at))
+        });
+        *at
+    }
+
+    /// A request starts now, in the lane's turn.
+    pub(super) fn start(&mut self, now: Instant) -> Option<Ticket> {
+        let (pacer, (_, ticket)) = (self.pacer.as_ref()?, self.turn.take()?);
+        lock(pacer).late(ticket, now);
+        Some(ticket)
+    }
+
+    /// A request is over, however it went.
+    pub(super) fn finish(&self, ticket: Option<Ticket>, now: Instant) {
+        if let (Some(pacer), Some(ticket)) = (&self.pacer, ticket) {
+            lock(pacer).finish(ticket, now);
+        }
+    }
+}
+
+fn lock(pacer: &Mutex<Pacer>) -> MutexGuard<'_, Pacer> {
+    pacer.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn lanes_of_one_credential_take_turns_and_others_do_not_wait() {
+        let (credentials, now) = (Credentials::default(), Instant::now());
+        let long_ago = now - Duration::from_secs(60);
+        let credential = |key: &str| Credential { key: key.into(), rate: "10/s".parse().unwrap() };
+        let (one, other) = (credential("one"), credential("other"));
+        let mut shares: Vec<Share> =
+            [Some(&one), Some(&one), Some(&other), None].map(|it| credentials.share(it, long_ago)).into();
+        let turns: Vec<Instant> = shares.iter_mut().map(|share| share.turn_at(now)).collect();
+        assert_eq!((turns[0], turns[2], turns[3]), (now, now, now));
+        let wait = turns[1] - now;
+        assert!(wait >= Duration::from_millis(100) && wait < Duration::from_millis(110), "{wait:?}");
+        assert_eq!(shares[1].turn_at(now), turns[1], "a turn stays");
+        assert!(shares[1].turn_at(turns[1] + LATE * 2) > turns[1], "unless it is not used");
+    }
+}
