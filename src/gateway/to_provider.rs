@@ -79,23 +79,20 @@ impl ToProvider {
             Ok(sending) => sending.timeout(channel.limits.timeout),
             Err(failure) => return failed("mapping", failure.to_string()),
         };
-        loop {
-            match sending.step() {
-                Next::Request(request) => {
-                    let answer = call::send(&*self.transport, &request).await;
-                    beside.contacted = super::contacted(&request, &answer);
-                    let is_doubtful = answer.as_ref().is_err_and(TransportError::is_doubtful);
-                    beside.in_doubt = is_doubtful && !sending.is_asking();
-                    sending.answer(answer);
-                    break;
-                }
-                Next::Wait(key) => {
-                    self.calls.wait(&key).await;
-                    // All that waited would go at once now; each has a place of its own in the rate.
-                    return partly(&sending.progress(), Duration::ZERO, None);
-                }
-                Next::Done(_) => break,
+        match sending.step() {
+            Next::Request(request) => {
+                let answer = call::send(&*self.transport, &request).await;
+                beside.contacted = super::contacted(&request, &answer);
+                let is_doubtful = answer.as_ref().is_err_and(TransportError::is_doubtful);
+                beside.in_doubt = is_doubtful && !sending.is_asking();
+                sending.answer(answer);
             }
+            Next::Wait(key) => {
+                self.calls.wait(&key).await;
+                // All that waited would go at once now; each has a place of its own in the rate.
+                return partly(&sending.progress(), Duration::ZERO, None);
+            }
+            Next::Done(_) => {}
         }
         beside.remember = sending.remembered().to_vec();
         // Steps that do not apply are passed over here; the next request, if there is one, waits for its turn.
