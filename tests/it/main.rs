@@ -17,6 +17,7 @@ mod media;
 mod memory;
 mod messages;
 mod neighbours;
+mod open_files;
 mod outage;
 mod proxy;
 mod rate;
