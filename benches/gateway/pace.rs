@@ -11,6 +11,8 @@ use super::sink::Sink;
 
 /// The rate of every channel.
 const RATE: usize = 20;
+/// The share of it, in per cent, that is used where the machine is fast enough.
+const CARRIED: f64 = 98.0;
 
 /// Some channels, more, and many.
 pub fn pace(scale: &Scale) {
@@ -57,13 +59,21 @@ fn one(channels: usize, lasts: Duration) {
     let count: usize = moments.iter().map(Vec::len).sum();
     let ideal = RATE as f64 * lasts.as_secs_f64();
     let shares: Vec<f64> = moments.iter().map(|moments| moments.len() as f64 / ideal * 100.0).collect();
-    let slowest = shares.iter().copied().fold(f64::INFINITY, f64::min);
+    let share = median(shares.clone());
+    let slowest = shares.into_iter().fold(f64::INFINITY, f64::min);
     println!(
         "{channels:8} {:11.0} {most:14} {:10.1} % {slowest:10.1} % {:9.2} {:9.2} {memory:8.1} {connections:12}",
         count as f64 / lasts.as_secs_f64(),
-        median(shares),
+        share,
         cpu / count as f64 * 10_000.0,
         cpu / lasts.as_secs_f64(),
     );
-    assert!(most <= RATE, "{most} requests came within a second");
+    if share < CARRIED {
+        println!(
+            "         this machine carries {:.0} channels; beyond, it is the receiver that is late, and its times prove nothing",
+            count as f64 / ideal
+        );
+    } else {
+        assert!(most <= RATE, "{most} requests came within a second");
+    }
 }

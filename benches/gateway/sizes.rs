@@ -17,7 +17,8 @@ pub fn idle(scale: &Scale) {
     show("idle, 3 mappings, 2 channels", &Process::serve(&folder.0), scale.lasts);
 }
 
-/// Many mappings and channels: copies of the shipped ones under other names.
+/// Many mappings and channels: the shipped ones, and copies of them under other names, but for those with variants, whose
+/// names would stand twice.
 pub fn load(scale: &Scale) {
     let folder = Folder::new();
     let mut text = format!(
@@ -30,14 +31,18 @@ pub fn load(scale: &Scale) {
     );
     let copies = folder.0.join("mappings");
     fs::create_dir(&copies).unwrap();
-    for (index, source) in shipped().iter().cycle().take(scale.mappings).enumerate() {
-        let source = fs::read_to_string(source).unwrap();
-        let lines = source.lines().map(|line| {
+    let shipped = shipped();
+    for (file, _) in &shipped {
+        fs::copy(file, copies.join(file.file_name().unwrap())).unwrap();
+    }
+    let again = shipped.iter().filter(|(_, text)| !text.contains("\nvariants:")).cycle();
+    let mappings = shipped.len().max(scale.mappings);
+    for (index, (_, text)) in again.take(mappings - shipped.len()).enumerate() {
+        let lines = text.lines().map(|line| {
             if line.starts_with("name: ") { format!("name: m{index}\n") } else { format!("{line}\n") }
         });
         fs::write(copies.join(format!("m{index}.yaml")), lines.collect::<String>()).unwrap();
     }
-    fs::copy(format!("{MAPPINGS}/clicksend.yaml"), copies.join("clicksend.yaml")).unwrap();
     for index in 0..scale.loaded_channels {
         let _ = write!(
             text,
@@ -46,21 +51,21 @@ pub fn load(scale: &Scale) {
         );
     }
     fs::write(folder.0.join("patchcord.yaml"), text).unwrap();
-    let name = format!("{} mappings, {} channels", scale.mappings + 1, scale.loaded_channels);
+    let name = format!("{mappings} mappings, {} channels", scale.loaded_channels);
     show(&name, &Process::serve(&folder.0), scale.lasts);
 }
 
-/// The shipped mappings that may be there twice: those of one product, without variants that have names of their own.
-fn shipped() -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> =
-        fs::read_dir(MAPPINGS).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    files.retain(|file| {
+/// The shipped mappings.
+fn shipped() -> Vec<(PathBuf, String)> {
+    let files = fs::read_dir(MAPPINGS).unwrap().map(|entry| entry.unwrap().path());
+    let mappings = files.filter(|file| {
         let name = file.to_string_lossy();
-        let text = fs::read_to_string(file).unwrap();
-        name.ends_with(".yaml") && !name.ends_with(".test.yaml") && !text.contains("\nvariants:")
+        name.ends_with(".yaml") && !name.ends_with(".test.yaml")
     });
-    files
+    let mut mappings: Vec<_> =
+        mappings.map(|file| (file.clone(), fs::read_to_string(&file).unwrap())).collect();
+    mappings.sort();
+    mappings
 }
 
 /// Lets it do nothing for some time, and tells what that takes.
