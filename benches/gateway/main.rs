@@ -2,7 +2,7 @@
 //! `docs/guide/performance.md`.
 //!
 //! `cargo bench --bench gateway -- [case] ..` runs the cases of that name, or all but the soak. The environment changes
-//! their size: `PATCHCORD_BENCH_RUNS` (3), `_SECONDS` (3), `_CONNECTIONS` (32), `_CHANNELS` (`1,100,1000`), `_QUEUED`
+//! their size: `PATCHCORD_BENCH_RUNS` (3), `_SECONDS` (3), `_CONNECTIONS` (32), `_CHANNELS` (`1,100,300,1000`), `_QUEUED`
 //! (1000000), and `PATCHCORD_SOAK` (30 minutes) with `PATCHCORD_SOAK_RATE` (100/s each way).
 //!
 //! `cargo test` runs every case at its smallest, so that none rots.

@@ -17,7 +17,7 @@ const CARRIED: f64 = 98.0;
 /// Some channels, more, and many.
 pub fn pace(scale: &Scale) {
     println!(
-        "{:>8} {:>11} {:>14} {:>12} {:>12} {:>9} {:>9} {:>8} {:>12}",
+        "{:>8} {:>11} {:>14} {:>12} {:>12} {:>9} {:>9} {:>8} {:>12} {:>16}",
         "channels",
         "requests/s",
         "most in any s",
@@ -26,7 +26,8 @@ pub fn pace(scale: &Scale) {
         "CPU s/10k",
         "cores",
         "MiB",
-        "connections"
+        "connections",
+        "receiver late ms"
     );
     for channels in &scale.channels {
         one(*channels, scale.lasts * 2);
@@ -49,9 +50,9 @@ fn one(channels: usize, lasts: Duration) {
     let ended = Instant::now();
     let memory = process.memory().0;
     let mut moments = vec![Vec::new(); channels];
-    let connections = sink.look(|seen| {
+    let (connections, late) = sink.look(|seen| {
         seen.arrivals.iter().for_each(|arrival| moments[arrival.channel].push(arrival.at));
-        seen.connections
+        (seen.connections, seen.late.as_secs_f64() * 1000.0)
     });
     drop(process);
     let most = moments.iter().map(|moments| most_in_a_second(moments)).max().unwrap_or(0);
@@ -62,7 +63,7 @@ fn one(channels: usize, lasts: Duration) {
     let share = median(shares.clone());
     let slowest = shares.into_iter().fold(f64::INFINITY, f64::min);
     println!(
-        "{channels:8} {:11.0} {most:14} {:10.1} % {slowest:10.1} % {:9.2} {:9.2} {memory:8.1} {connections:12}",
+        "{channels:8} {:11.0} {most:14} {:10.1} % {slowest:10.1} % {:9.2} {:9.2} {memory:8.1} {connections:12} {late:16.0}",
         count as f64 / lasts.as_secs_f64(),
         share,
         cpu / count as f64 * 10_000.0,
@@ -70,7 +71,7 @@ fn one(channels: usize, lasts: Duration) {
     );
     if share < CARRIED {
         println!(
-            "         this machine carries {:.0} channels; beyond, it is the receiver that is late, and its times prove nothing",
+            "         this machine carries {:.0} channels; beyond, requests wait for a core between their turn and the network",
             count as f64 / ideal
         );
     } else {

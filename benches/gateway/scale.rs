@@ -29,7 +29,7 @@ impl Scale {
     /// What the environment says.
     pub fn of_environment() -> Self {
         let seconds = |name, default| Duration::from_secs(variable(name).unwrap_or(default));
-        let channels = std::env::var("PATCHCORD_BENCH_CHANNELS").unwrap_or_else(|_| "1,100,1000".into());
+        let channels = std::env::var("PATCHCORD_BENCH_CHANNELS").unwrap_or_else(|_| "1,100,300,1000".into());
         Self {
             runs: variable("PATCHCORD_BENCH_RUNS").unwrap_or(3),
             lasts: seconds("PATCHCORD_BENCH_SECONDS", 3),

@@ -32,6 +32,8 @@ pub struct Seen {
     pub others: usize,
     /// How often a connection was opened.
     pub connections: usize,
+    /// By how much the sink itself was late at worst, since others had its core: times of arrival are as uncertain.
+    pub late: Duration,
     /// Messages that were refused once.
     refused: HashSet<u64>,
 }
@@ -75,6 +77,7 @@ impl Sink {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let listener = TcpListener::from_std(listener).unwrap();
+                tokio::spawn(look_at_the_clock(noted.clone()));
                 while let Ok((stream, _)) = listener.accept().await {
                     noted.lock().unwrap().connections += 1;
                     tokio::spawn(serve(stream, noted.clone(), one_in));
@@ -104,6 +107,17 @@ impl Sink {
                 (last, changed) = (now, Instant::now());
             }
         }
+    }
+}
+
+/// Notes how late it is called.
+async fn look_at_the_clock(seen: Arc<Mutex<Seen>>) {
+    const EVERY: Duration = Duration::from_millis(5);
+    loop {
+        let due = Instant::now() + EVERY;
+        tokio::time::sleep_until(due.into()).await;
+        let mut seen = seen.lock().unwrap();
+        seen.late = seen.late.max(due.elapsed());
     }
 }
 
