@@ -52,10 +52,20 @@ deny:
     cargo fetch --locked --quiet
     cargo deny --offline --locked check bans licenses sources
 
-# Figures: the pure mapping, and a lane with a million queued messages (left out of `just ready`)
-figures:
-    cargo bench --locked --bench mapping
-    cargo test --locked --release --lib -- --ignored --nocapture a_million
+# Figures, all or by case (expression mapping lane accept to-platform to-provider moderate pace idle load restart soak)
+bench *cases:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    gateway=()
+    for case in {{ if cases == "" { "expression mapping gateway" } else { cases } }}; do
+        case $case in
+            expression | mapping) cargo bench --locked --bench $case ;;
+            lane) cargo test --locked --release --lib -- --ignored --nocapture a_million ;;
+            gateway) cargo bench --locked --bench gateway ;;
+            *) gateway+=("$case") ;;
+        esac
+    done
+    if [ ${#gateway[@]} -gt 0 ]; then cargo bench --locked --bench gateway -- "${gateway[@]}"; fi
 
 # The sandbox: the whole gateway on this machine, with a page to type on
 sandbox *args:

@@ -1,24 +1,77 @@
-//! How long the pure mapping of a 1 KB `WhatsApp` text takes: from the request to its events, with signature,
-//! without HTTP and store. Run it with `cargo bench --bench mapping`.
+//! How long the pure mapping of a `WhatsApp` text of 1 KB takes, from the request to its events with its signature, and
+//! from a message to the request that sends it; without HTTP and store. `cargo bench --bench mapping`.
 
+use std::error::Error;
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
+use criterion::Criterion;
+use patchcord::call::CallCache;
 use patchcord::expression::{Env, Scope, Value};
 use patchcord::load::Library;
-use patchcord::pipeline::{Incoming, Site, find_route, receive, sign};
+use patchcord::memory::Memory;
+use patchcord::message::{Content, Outbound};
+use patchcord::pipeline::{Incoming, Next, Progress, Sending, Site, find_route, receive, sign};
 use patchcord::rehearsal::{NOW, Stage};
 
-const BODY: &str = r#"{"object":"whatsapp_business_account","entry":[{"id":"102290129340398","changes":[{"value":{"messaging_product":"whatsapp","metadata":{"display_phone_number":"15550783881","phone_number_id":"106540352242922"},"contacts":[{"profile":{"name":"Sheena Nelson"},"wa_id":"628112345678"}],"messages":[{"from":"628112345678","id":"wamid.HBgLMTY1MDM4Nzk0MzkVAgASGBQz00000001","timestamp":"1700000000","text":{"body":"Hi, I ordered the blue rain jacket in size M last week (order 20931-B) and the parcel arrived this morning, but the zip of the left pocket is broken and the hood is a different colour than in the picture. \u00bfPodr\u00edan cambiarla? I can bring it to the shop in Kuala Lumpur on Saturday, or you send a courier to the same address as before. I kept the box, the labels and the invoice. Please tell me which of the two you prefer, and whether I have to pay for anything. Thanks a lot! \ud83d\ude4f"},"type":"text"}]},"field":"messages"}]}]}"#;
-const BATCH: u32 = 2_000;
-const BATCHES: usize = 51;
+const BODY: &str = include_str!("webhook.json");
+const TEXT: &str =
+    "Your replacement jacket leaves our shop today, the courier brings it tomorrow between 9 and 12.";
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut criterion = Criterion::default().configure_from_args();
     let mut library = Library::read(&["mappings/whatsapp.yaml".into()])?;
     let plan = library.mappings.pop().and_then(|loaded| loaded.plan).ok_or("the mapping has errors")?;
     let channel = Value::from_json(br#"{"config":{"phone_number_id":"106540352242922"}}"#)?;
     let (stage, _) = Stage::new(&plan, &channel, NOW);
-    let mut request = Incoming {
+
+    criterion.bench_function("JSON of a webhook of 1 KB", |bencher| {
+        bencher.iter(|| Value::from_json(black_box(BODY.as_bytes())));
+    });
+
+    let mut request = webhook();
+    let route = find_route(&plan, true, &request.method, &request.route)?;
+    let mut env = Env::new(&stage.world);
+    env.set(Scope::Deployment, stage.channel.deployment.clone());
+    sign(route.webhook, &mut request, &mut env)?;
+    let site = Site {
+        plan: &plan,
+        channel: None,
+        deployment: &stage.channel.deployment,
+        directory: &stage,
+        world: &stage.world,
+    };
+    let received = || {
+        let route = find_route(&plan, true, &request.method, &request.route).ok()?;
+        Some(receive(&site, route, black_box(&request), &mut None))
+    };
+    if received().map_or(0, |received| received.events.len()) != 1 {
+        return Err("the webhook must be understood".into());
+    }
+    criterion.bench_function("webhook of 1 KB to its event, JSON and signature included", |bencher| {
+        bencher.iter(received);
+    });
+
+    let content = Content { text: Some(TEXT.into()), ..Content::default() };
+    let message = Outbound { contact_id: "+628112345678".into(), content, ..Outbound::default() };
+    let cache = Arc::new(CallCache::default());
+    let sent = || {
+        let (memory, progress) = (Memory::default(), Progress::default());
+        let message = black_box(&message);
+        let sending =
+            Sending::new(&plan, &stage.channel, memory, message, progress, cache.clone(), &stage.world);
+        sending.map(|mut sending| sending.step())
+    };
+    if !matches!(sent(), Ok(Next::Request(_))) {
+        return Err("the message must lead to a request".into());
+    }
+    criterion.bench_function("message to the request that sends it", |bencher| bencher.iter(sent));
+    criterion.final_summary();
+    Ok(())
+}
+
+fn webhook() -> Incoming {
+    Incoming {
         method: "POST".into(),
         url: "https://gateway.example.com/providers/whatsapp/receive".into(),
         route: "receive".into(),
@@ -33,39 +86,5 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .to_vec(),
         body: BODY.into(),
         ..Incoming::default()
-    };
-    let route = find_route(&plan, true, &request.method, &request.route)?;
-    let mut env = Env::new(&stage.world);
-    env.set(Scope::Deployment, stage.channel.deployment.clone());
-    sign(route.webhook, &mut request, &mut env)?;
-    let site = Site {
-        plan: &plan,
-        channel: None,
-        deployment: &stage.channel.deployment,
-        directory: &stage,
-        world: &stage.world,
-    };
-    let once = || {
-        let route = find_route(&plan, true, &request.method, &request.route).ok()?;
-        Some(receive(&site, route, black_box(&request), &mut None))
-    };
-    let events = once().map_or(0, |received| received.events.len());
-    assert_eq!(events, 1, "the webhook must be understood");
-
-    let mapping = time(|| drop(black_box(once())));
-    let parsing = time(|| drop(black_box(Value::from_json(black_box(BODY.as_bytes())))));
-    println!("mapping: {mapping:.1?} per webhook, of which {parsing:.1?} are the JSON");
-    Ok(())
-}
-
-/// The median over batches of what one call takes.
-fn time(call: impl Fn()) -> Duration {
-    let batch = |_| {
-        let start = Instant::now();
-        (0..BATCH).for_each(|_| call());
-        start.elapsed() / BATCH
-    };
-    let mut batches: Vec<Duration> = (0..BATCHES).map(batch).collect();
-    batches.sort();
-    batches.get(BATCHES / 2).copied().unwrap_or_default()
+    }
 }

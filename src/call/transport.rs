@@ -17,6 +17,9 @@ use super::upload::{Upload, longest};
 
 /// The largest response that is read, in bytes.
 const LARGEST_RESPONSE: usize = 4 << 20;
+/// How many connections to a host are kept that nothing uses now. All channels send to one platform, and often do so at
+/// the same moment: those that are not kept have to be made anew for the next one.
+const KEPT: usize = 1024;
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -113,7 +116,7 @@ impl HttpTransport {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
-            .pool_max_idle_per_host(64)
+            .pool_max_idle_per_host(KEPT)
             .tcp_nodelay(true)
             .no_proxy()
             .user_agent(concat!("patchcord/", env!("CARGO_PKG_VERSION")))

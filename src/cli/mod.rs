@@ -10,6 +10,7 @@ mod doctor;
 mod dry_run;
 mod logs;
 mod messages;
+mod open_files;
 mod sandbox;
 mod schema;
 mod serve;

@@ -40,7 +40,8 @@ pub(super) fn run(args: &Args) -> Result<Verdict, Trouble> {
 }
 
 async fn serve(settings: Settings) -> Result<Verdict, Trouble> {
-    let limits = settings.server.clone();
+    let mut limits = settings.server.clone();
+    limits.connections = super::open_files::connections(limits.connections);
     let listener = TcpListener::bind(&settings.listen)
         .await
         .map_err(|error| Trouble(format!("can't listen on {}: {error}", settings.listen)))?;

@@ -16,6 +16,10 @@
 //! therefore scaled down where it would cost more than [`BUDGET`] of the rate on average, so that at least 98 %
 //! of the rate is used in any case. The law is exact for a network that delays requests unevenly by up to [`CAP`]
 //! each and by up to [`BUDGET`] of the window on average; beyond that no sender can have both.
+//!
+//! Where this machine is overloaded, requests wait for a core between their turn and the network, far longer than a
+//! network would delay them. The lane knows it by its own timers, which are late then too; the allowance is then neither
+//! scaled down nor capped: the rate can't be used up anyway.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -35,6 +39,8 @@ const CAP: Duration = Duration::from_millis(50);
 const COLD_CAP: Duration = Duration::from_millis(500);
 /// How long a connection that nothing uses is surely kept (five seconds are the shortest that is usual).
 const KEPT_ALIVE: Duration = Duration::from_secs(4);
+/// By how much timers are late where nothing is wrong.
+const USUAL: Duration = Duration::from_millis(5);
 /// The share of the window that allowances may cost on average.
 const BUDGET: f64 = 0.01;
 /// How late the schedule may be and still catch up; beyond, it goes on from now.
@@ -64,6 +70,8 @@ pub struct Pacer {
     warm_until: Option<Instant>,
     /// The mean allowance before scaling, in seconds.
     mean: f64,
+    /// The moment that the lane waits for, to start a request.
+    awaited: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +88,8 @@ struct Logged {
     duration: Option<Duration>,
     /// It has to connect first, as far as is known.
     cold: bool,
+    /// How long it may have waited for a core.
+    waited: Duration,
 }
 
 /// A started request, to be handed back when it is over.
@@ -109,6 +119,7 @@ impl Pacer {
             shortest_warm: None,
             warm_until: None,
             mean: 0.0,
+            awaited: None,
         }
     }
 
@@ -118,13 +129,18 @@ impl Pacer {
         if std::mem::take(&mut self.resting) {
             self.next_at = self.next_at.max(now);
         }
-        self.log_allows(&limit).map_or(self.next_at, |allowed| self.next_at.max(allowed))
+        let ready_at = self.log_allows(&limit).map_or(self.next_at, |allowed| self.next_at.max(allowed));
+        if ready_at > now {
+            self.awaited = Some(ready_at);
+        }
+        ready_at
     }
 
     /// There is nothing to start, or something else than the rate forbids it: time that passes now is not made
     /// up for.
     pub fn rest(&mut self) {
         self.resting = true;
+        self.awaited = None;
     }
 
     /// A request starts now.
@@ -133,13 +149,20 @@ impl Pacer {
         let behind = now.checked_sub(CATCH_UP).unwrap_or(now);
         self.next_at = self.next_at.max(behind) + limit.spacing;
         self.resting = false;
+        let late =
+            self.awaited.take().map_or(Duration::ZERO, |awaited| now.saturating_duration_since(awaited));
         let over = |logged: &Logged| logged.start + COLD_CAP + limit.log_window <= now;
         while self.log.front().is_some_and(over) {
             self.log.pop_front();
             self.first += 1;
         }
         let cold = self.warm_until.is_none_or(|until| until < now);
-        self.log.push_back(Logged { start: now, duration: None, cold });
+        self.log.push_back(Logged { start: now, duration: None, cold, waited: Duration::ZERO });
+        if late > USUAL {
+            // Those that were under way may have been held up as well, and since the turn before this one.
+            let waited = late * 2 + limit.spacing;
+            self.log.iter_mut().for_each(|logged| logged.waited = logged.waited.max(waited));
+        }
         Ticket(self.first + self.log.len() as u64 - 1)
     }
 
@@ -153,7 +176,8 @@ impl Pacer {
     /// The request never started; its place in the window stays taken.
     pub fn unused(&mut self, ticket: Ticket, at: Instant) {
         if let Some(logged) = self.logged(ticket) {
-            *logged = Logged { start: at, duration: Some(Duration::ZERO), cold: false };
+            *logged =
+                Logged { start: at, duration: Some(Duration::ZERO), cold: false, waited: Duration::ZERO };
         }
     }
 
@@ -221,7 +245,8 @@ impl Pacer {
             let warm = self.shortest_warm.unwrap_or_default().saturating_sub(CAP);
             return duration.saturating_sub(warm).min(COLD_CAP);
         }
-        self.lateness(duration).mul_f64(scale)
+        let waited = duration.saturating_sub(self.shortest).min(it.waited).min(COLD_CAP);
+        self.lateness(duration).mul_f64(scale).max(waited)
     }
 
     /// By how much a request that found a connection may have arrived later than the fastest would have.
@@ -343,6 +368,27 @@ mod tests {
             let ideal = f64::from(u32::try_from(starts.len() - 101).unwrap()) / 20.0;
             // The allowance follows the mean with some delay.
             prop_assert!(took <= ideal / 0.98 + 0.1, "{} % of the rate", 100.0 * ideal / took);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn what_waits_for_a_core_does_not_arrive_too_close_to_what_follows(
+            stalls in prop::collection::vec(prop_oneof![4 => Just(0.0), 1 => 60.0..400.0_f64], 100..150),
+        ) {
+            // Everything stands still from the start of one request to some time after the next one's turn.
+            let pair = |stall: f64| {
+                let late = (stall - 50.0).max(0.0);
+                [Request { timer: 0.0, extra: stall, before: 1.0 }, Request { timer: late, extra: 0.0, before: 0.0 }]
+            };
+            let requests: Vec<Request> = stalls.into_iter().flat_map(pair).collect();
+            let (starts, arrivals) = simulate(Rate::default(), QUICK, &requests);
+            prop_assert!(most(arrivals, Duration::from_secs(1)) <= 20);
+            let took = (starts[starts.len() - 1] - starts[0]).as_secs_f64();
+            let ideal = f64::from(u32::try_from(starts.len() - 1).unwrap()) / 20.0;
+            prop_assert!(took <= ideal * 2.0, "{} % of the rate", 100.0 * ideal / took);
         }
     }
 

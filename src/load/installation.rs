@@ -218,7 +218,8 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn read(path: &Path, listen: Option<&str>, secrets: Secrets, library: &mut Library) -> Option<Settings> {
         let file = read_source(path, &mut library.sources, &mut library.problems)?;
-        let node = yaml::parse(file, &library.sources, &mut library.problems)?;
+        let bounds = yaml::Bounds::INSTALLATION;
+        let node = yaml::parse_within(bounds, file, &library.sources, &mut library.problems)?;
         let spec = spec::Installation::from_node(&node, &mut library.problems)?;
         let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
         let named = match &spec.mappings {

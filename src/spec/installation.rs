@@ -61,7 +61,8 @@ record! {
         head_timeout: Option<Duration>,
         /// How long the body of a request may take; 30s unless given.
         body_timeout: Option<Duration>,
-        /// How many connections may be open; 10000 unless given.
+        /// How many connections may be open; 10000 unless given. Fewer where the system's hard limit of open files does
+        /// not leave room for them, which a warning tells at the start.
         connections: Option<Count>,
         /// How long a shutdown waits for what is under way; 25s unless given.
         drain: Option<Duration>,

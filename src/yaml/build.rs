@@ -12,7 +12,7 @@ use serde_yaml::granit_parser::{
 
 use super::places::{self, Style};
 use super::scalar::{self, Plain};
-use super::{ALIAS_LIMIT, DEPTH_LIMIT, Entry, Kind, NODE_LIMIT, Node, Text, syntax};
+use super::{Bounds, DEPTH_LIMIT, Entry, Kind, Node, Text, syntax};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, FileId, Span};
 
 /// What one pass found.
@@ -44,8 +44,9 @@ pub(super) struct Stop {
 pub(super) type Quoted = BTreeMap<usize, Range<usize>>;
 
 /// Reads `text`, which is `source` except for what is quoted: there it holds placeholders of the same length.
-pub(super) fn build(file: FileId, source: &str, text: &str, quoted: &Quoted) -> Outcome {
+pub(super) fn build(bounds: Bounds, file: FileId, source: &str, text: &str, quoted: &Quoted) -> Outcome {
     let mut builder = Builder {
+        bounds,
         file,
         source,
         quoted,
@@ -114,6 +115,7 @@ pub(super) fn build(file: FileId, source: &str, text: &str, quoted: &Quoted) -> 
 struct Exceeded;
 
 struct Builder<'a> {
+    bounds: Bounds,
     file: FileId,
     source: &'a str,
     quoted: &'a Quoted,
@@ -240,10 +242,11 @@ impl Builder<'_> {
 
     fn count(&mut self, more: usize, at: usize) -> Result<(), Exceeded> {
         self.nodes += more;
-        let what = if self.nodes > NODE_LIMIT {
-            format!("this file has more than {NODE_LIMIT} values")
-        } else if self.aliases > ALIAS_LIMIT {
-            format!("this file has more than {ALIAS_LIMIT} aliases")
+        let Bounds { values, aliases, .. } = self.bounds;
+        let what = if self.nodes > values {
+            format!("this file has more than {values} values")
+        } else if self.aliases > aliases {
+            format!("this file has more than {aliases} aliases")
         } else {
             return Ok(());
         };

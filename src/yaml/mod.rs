@@ -16,24 +16,41 @@ pub use text::Text;
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, FileId, Sources, Span};
 
-/// The largest file, in bytes.
-const FILE_LIMIT: usize = 1 << 20;
-/// The most values in a file, with those that aliases repeat.
-const NODE_LIMIT: usize = 20_000;
-/// The most aliases in a file.
-const ALIAS_LIMIT: usize = 200;
+/// How large a file may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// The most bytes.
+    bytes: usize,
+    /// The most values, with those that aliases repeat.
+    values: usize,
+    /// The most aliases.
+    aliases: usize,
+}
+
+impl Bounds {
+    /// A file that anybody may have written: a mapping, its tests, a table.
+    pub const FILE: Self = Self { bytes: 1 << 20, values: 20_000, aliases: 200 };
+    /// An installation, which is its operator's own and may have ten thousand channels and more.
+    pub const INSTALLATION: Self = Self { bytes: 16 << 20, values: 1_000_000, aliases: 50_000 };
+}
+
 /// The deepest nesting.
 const DEPTH_LIMIT: usize = 64;
+
+/// Reads a file of the usual size; see [`parse_within`].
+pub fn parse(file: FileId, sources: &Sources, out: &mut Diagnostics) -> Option<Node> {
+    parse_within(Bounds::FILE, file, sources, out)
+}
 
 /// Reads a file that is among the sources, and tells all its problems. None if what it says can't be known; a
 /// tree in spite of problems is as near to what was meant as possible, so that the next stage can tell its own.
 ///
 /// Of a key that stands twice the first counts, a text that needs quotes is read as if it had them, of several
 /// documents the first counts. An empty file is null.
-pub fn parse(file: FileId, sources: &Sources, out: &mut Diagnostics) -> Option<Node> {
+pub fn parse_within(bounds: Bounds, file: FileId, sources: &Sources, out: &mut Diagnostics) -> Option<Node> {
     let source = sources.text(file);
-    if source.len() > FILE_LIMIT {
-        let message = format!("this file has {} bytes, {FILE_LIMIT} are allowed", source.len());
+    if source.len() > bounds.bytes {
+        let message = format!("this file has {} bytes, {} are allowed", source.len(), bounds.bytes);
         out.push(
             Diagnostic::new(Code::TooLarge, Span::new(file, 0..0), message)
                 .help("move large tables into files of their own"),
@@ -44,7 +61,7 @@ pub fn parse(file: FileId, sources: &Sources, out: &mut Diagnostics) -> Option<N
         out.push(syntax::forbidden_character(Span::new(file, at..at + c.len_utf8()), c));
         return None;
     }
-    quoting::parse(file, source, out)
+    quoting::parse(bounds, file, source, out)
 }
 
 /// Control characters other than tab and line breaks: YAML has none (chapter 5.1).

@@ -9,16 +9,16 @@ use std::ops::Range;
 use serde_yaml::granit_parser::ErrorKind;
 
 use super::build::{Outcome, Quoted, Stop, build};
-use super::{Node, syntax};
+use super::{Bounds, Node, syntax};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, FileId, Span};
 
 /// How many bytes are read again at most, so that no file takes long.
 const PATIENCE: usize = 2 << 20;
 
 /// Reads a file of a size that is within bounds.
-pub(super) fn parse(file: FileId, source: &str, out: &mut Diagnostics) -> Option<Node> {
-    let mut reader =
-        Reader { file, source, text: source.to_owned(), quoted: BTreeMap::new(), patience: PATIENCE };
+pub(super) fn parse(bounds: Bounds, file: FileId, source: &str, out: &mut Diagnostics) -> Option<Node> {
+    let (text, quoted) = (source.to_owned(), BTreeMap::new());
+    let mut reader = Reader { bounds, file, source, text, quoted, patience: PATIENCE };
     let mut outcome = reader.read();
     loop {
         let better = match &outcome {
@@ -38,6 +38,7 @@ pub(super) fn parse(file: FileId, source: &str, out: &mut Diagnostics) -> Option
 }
 
 struct Reader<'a> {
+    bounds: Bounds,
     file: FileId,
     source: &'a str,
     /// The source with placeholders.
@@ -48,7 +49,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn read(&mut self) -> Outcome {
-        build(self.file, self.source, &self.text, &self.quoted)
+        build(self.bounds, self.file, self.source, &self.text, &self.quoted)
     }
 
     fn read_again(&mut self) -> Option<Outcome> {

@@ -18,6 +18,7 @@ mod media;
 mod memory;
 mod messages;
 mod neighbours;
+mod open_files;
 mod outage;
 mod priority;
 mod proxy;

@@ -120,6 +120,7 @@ fn every_outside_crate_has_one_home() {
         ("reqwest", &["call/", "sandbox/"]),
         ("rusqlite", &["store/"]),
         ("clap", &["cli/"]),
+        ("rustix", &["cli/"]),
         ("anstream", &["cli/"]),
         ("tracing_subscriber", &["cli/"]),
         ("jsonpath_rust", &["expression/query/"]),

@@ -1,4 +1,5 @@
 //! Requests over real connections: a server with files, and a provider that takes them.
 
+mod pool;
 mod servers;
 mod upload;

@@ -564,3 +564,24 @@ fn bounds_are_kept_to_the_last_one() {
     assert_eq!(codes(&format!("{deep}- [[*x]]\n")), [""; 0]);
     assert_eq!(codes(&format!("{deep}- {}*x{}\n", "[".repeat(24), "]".repeat(24))), ["too-large"]);
 }
+
+#[test]
+fn an_installation_may_be_larger_than_a_mapping() {
+    let read = |source: &str| {
+        let mut sources = Sources::new();
+        let file = sources.add("patchcord.yaml", source);
+        let mut problems = Diagnostics::new();
+        parse_within(Bounds::INSTALLATION, file, &sources, &mut problems);
+        problems.iter().map(|problem| problem.code.name()).collect::<Vec<_>>()
+    };
+    // Ten thousand channels: 2 MB, 200,000 values.
+    let channels = (0..10_000).map(|index| {
+        format!("c{index}: {{mapping: a, platform: {{channel_id: c{index}, token: {{env: TOKEN_OF_CHANNEL_{index:05}}}}}, config: {{username: user-{index:05}, api_key: {{file: /run/secrets/key-{index:05}}}, sender: \"+6030{index:07}\"}}}}\n")
+    });
+    let large: String = channels.collect();
+    assert!(large.len() > 1 << 20);
+    assert_eq!(codes(&large), ["too-large"]);
+    assert_eq!(read(&large), [""; 0]);
+    assert_eq!(read(&format!("#{}", " ".repeat(16 << 20))), ["too-large"]);
+    assert_eq!(read(&format!("- &x 1\n{}", "- *x\n".repeat(50_001))), ["too-large"]);
+}
