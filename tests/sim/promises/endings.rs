@@ -46,12 +46,15 @@ impl Judge<'_> {
             Ended::Sent(_) => matches!(said, Some(Said::Taken { .. })),
             Ended::Failed if matches!(said, Some(Said::Expired)) => delivery.expired > 1,
             Ended::Failed => matches!(said, Some(Said::Refused | Said::OptOut)),
-            // Nobody knows, or nobody who is left.
+            // Nobody knows, or nobody who is left; or a call took so long that the whole attempt was cut off.
             Ended::Held => {
                 let settings = (self.terms.settings)(lane);
                 settings.hold_doubtful
                     && (last.is_none_or(|last| last.life < life)
-                        || matches!(said, None | Some(Said::Lost { .. } | Said::Panic)))
+                        || matches!(
+                            said,
+                            None | Some(Said::Lost { .. } | Said::Panic | Said::Silent | Said::Expired)
+                        ))
             }
             Ended::Again { .. } => is_old_news || !matches!(said, Some(Said::Refused | Said::OptOut)),
             Ended::Dead => {
