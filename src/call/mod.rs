@@ -30,7 +30,7 @@ pub use request::{Outgoing, build};
 pub use response::{Meaning, Response, interpret, retry_after};
 pub(crate) use scripted::glob;
 pub use scripted::{Scripted, ScriptedAnswer};
-pub use transport::{Answer, HttpTransport, Transport, TransportError, send};
+pub use transport::{Answer, HttpTransport, Transport, TransportError, send, send_once};
 pub use upload::longest;
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ pub enum TransportError {
 impl TransportError {
     /// Whether the other side may have taken the request all the same.
     pub fn is_doubtful(&self) -> bool {
-        matches!(self, Self::Timeout | Self::Broken(_) | Self::TooLarge)
+        matches!(self, Self::Timeout | Self::Broken(_))
     }
 
     /// A word for it.
@@ -90,6 +90,19 @@ pub trait Transport: Send + Sync {
 /// the next is not tried: the request may have been taken, and the time of the attempt is over. Nor is it where a file
 /// can't be had, which is not the server's fault.
 pub async fn send(transport: &dyn Transport, request: &Outgoing) -> Result<Response, TransportError> {
+    send_to_one(transport, request, |_| false).await
+}
+
+/// The same for a request that must not arrive twice: where the connection broke, the next URL is not tried either.
+pub async fn send_once(transport: &dyn Transport, request: &Outgoing) -> Result<Response, TransportError> {
+    send_to_one(transport, request, TransportError::is_doubtful).await
+}
+
+async fn send_to_one(
+    transport: &dyn Transport,
+    request: &Outgoing,
+    ends_it: fn(&TransportError) -> bool,
+) -> Result<Response, TransportError> {
     let mut result = Err(TransportError::Connect("the request has no URL".into()));
     for url in &request.urls {
         result = transport.exchange(request, url).await;
@@ -98,6 +111,7 @@ pub async fn send(transport: &dyn Transport, request: &Outgoing) -> Result<Respo
             Err(
                 TransportError::Timeout | TransportError::FileRefused(_) | TransportError::FileUnavailable(_),
             ) => break,
+            Err(error) if ends_it(error) => break,
             _ => {}
         }
     }

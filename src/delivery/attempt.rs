@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::carrier::{Carrier, Outcome, Report};
 use super::pacer::Ticket;
 use crate::message::Fault;
-use crate::store::{Delivery, DeliveryId, Settlement, Store, StoreError};
+use crate::store::{Answer, Delivery, Settlement, Store, StoreError};
 
 /// How long to wait after the store could not write; doubles up to the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -65,30 +65,22 @@ pub(super) async fn attempt(
 }
 
 /// Notes that an attempt begins, until the note is written; `false` when the store was closed before.
-pub(super) async fn note(store: Arc<dyn Store>, id: DeliveryId) -> bool {
-    let mut wait = FIRST_WAIT;
-    loop {
-        match store.begin(id).await {
-            Ok(()) => return true,
-            Err(StoreError::Closed) => return false,
-            Err(error) => tracing::error!(id, %error, "an attempt is not begun yet"),
-        }
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(LONGEST_WAIT);
-    }
+pub(super) async fn note(store: Arc<dyn Store>, delivery: Arc<Delivery>) -> bool {
+    until_written(&delivery, "an attempt is not begun yet", || store.begin(delivery.id)).await
 }
 
 /// Writes a settlement until it is written; `false` when the store was closed before.
 pub(super) async fn settle(store: Arc<dyn Store>, settlement: Settlement) -> bool {
+    until_written(&settlement.delivery, "outcome not written yet", || store.settle(settlement.clone())).await
+}
+
+async fn until_written<T>(delivery: &Delivery, not_yet: &str, write: impl Fn() -> Answer<T>) -> bool {
     let mut wait = FIRST_WAIT;
     loop {
-        match store.settle(settlement.clone()).await {
+        match write().await {
             Ok(_) => return true,
             Err(StoreError::Closed) => return false,
-            Err(error) => {
-                let delivery = &settlement.delivery;
-                tracing::error!(lane = %delivery.lane, mid = %delivery.mid, %error, "outcome not written yet");
-            }
+            Err(error) => tracing::error!(lane = %delivery.lane, mid = %delivery.mid, %error, "{not_yet}"),
         }
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(LONGEST_WAIT);

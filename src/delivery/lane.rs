@@ -257,6 +257,9 @@ impl Running {
             }
             if self.settings.hold_doubtful {
                 alarm = self.note_ahead(now).map_or(alarm, |then| sooner(alarm, then));
+                if self.noted.is_empty() {
+                    return alarm;
+                }
             }
             let ready_at = self.pacer.ready_at(now);
             if ready_at > now {
@@ -266,11 +269,7 @@ impl Running {
             if turn_at > now {
                 return sooner(alarm, turn_at);
             }
-            let noted = self.noted.pop_front();
-            if noted.is_none() && self.settings.hold_doubtful {
-                return alarm;
-            }
-            let Some(delivery) = noted.or_else(|| self.queue.next()) else { return alarm };
+            let Some(delivery) = self.noted.pop_front().or_else(|| self.queue.next()) else { return alarm };
             if let Some(then) = self.not_yet(&delivery, now) {
                 self.queue.wait(&delivery.contact, delivery.id, then);
                 alarm = sooner(alarm, then);
@@ -303,7 +302,7 @@ impl Running {
                 again = Some(again.map_or(then, |again: Instant| again.min(then)));
             } else {
                 self.noting += 1;
-                let noted = attempt::note(Arc::clone(&self.start.store), delivery.id);
+                let noted = attempt::note(Arc::clone(&self.start.store), Arc::clone(&delivery));
                 self.steps.spawn(noted.map(|noted| Step::Noted(delivery, noted)));
             }
         }

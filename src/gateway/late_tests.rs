@@ -32,6 +32,16 @@ fn told(provider: &Scripted) -> Vec<String> {
     posted.map(|it| String::from_utf8_lossy(&it.body.bytes().unwrap_or_default()).into_owned()).collect()
 }
 
+/// Takes one webhook; the platform is told once, with these words in it.
+async fn told_of_one(provider: &Arc<Scripted>, words: &str) -> Gateway {
+    let gateway = gateway_of(MAPPING, provider.clone());
+    gateway.accept_webhook(Called::Channel("c"), webhook(r#"{"id":"1","from":"a"}"#)).await;
+    settled(&gateway).await;
+    let told = told(provider);
+    assert!(told.len() == 1 && told[0].contains(words), "{told:?}");
+    gateway
+}
+
 #[tokio::test]
 async fn a_call_that_fails_for_now_delays_a_message_and_what_it_remembers_is_there_for_the_answer() {
     let provider = Arc::new(Scripted::new(vec![
@@ -40,11 +50,7 @@ async fn a_call_that_fails_for_now_delays_a_message_and_what_it_remembers_is_the
         answer("https://x.io/send", None, 200, r#"{"id":"p1"}"#),
         answer("https://platform.example/*", None, 200, ""),
     ]));
-    let gateway = gateway_of(MAPPING, provider.clone());
-    gateway.accept_webhook(Called::Channel("c"), webhook(r#"{"id":"1","from":"a"}"#)).await;
-    settled(&gateway).await;
-    let told = told(&provider);
-    assert!(told.len() == 1 && told[0].contains("the body"), "{told:?}");
+    let gateway = told_of_one(&provider, "the body").await;
     let body = r#"{"contactId":"a","message":{"type":"text","text":"hi"}}"#;
     gateway.accept_message(Some("c"), Some("Bearer t0ken"), body.into()).await.unwrap();
     settled(&gateway).await;
@@ -58,11 +64,7 @@ async fn a_call_that_fails_for_good_keeps_no_message_back() {
         answer("https://x.io/body", None, 404, ""),
         answer("https://platform.example/*", None, 200, ""),
     ]));
-    let gateway = gateway_of(MAPPING, provider.clone());
-    gateway.accept_webhook(Called::Channel("c"), webhook(r#"{"id":"1","from":"a"}"#)).await;
-    settled(&gateway).await;
-    let told = told(&provider);
-    assert!(told.len() == 1 && told[0].contains("could not be fetched"), "{told:?}");
+    told_of_one(&provider, "could not be fetched").await;
 }
 
 #[tokio::test]
@@ -72,11 +74,7 @@ async fn a_message_that_would_be_blank_waits_for_credentials_that_are_good() {
         answer("https://x.io/body", None, 200, r#"{"text":"the body"}"#),
         answer("https://platform.example/*", None, 200, ""),
     ]));
-    let gateway = gateway_of(MAPPING, provider.clone());
-    gateway.accept_webhook(Called::Channel("c"), webhook(r#"{"id":"1","from":"a"}"#)).await;
-    settled(&gateway).await;
-    let told = told(&provider);
-    assert!(told.len() == 1 && told[0].contains("the body"), "{told:?}");
+    told_of_one(&provider, "the body").await;
 }
 
 #[tokio::test]

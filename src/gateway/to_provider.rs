@@ -15,7 +15,7 @@ use crate::load::ChannelSettings;
 use crate::memory::{Memory, Remember};
 use crate::message::{Fault, Outbound};
 use crate::pipeline::{self, Next, Progress, Sending};
-use crate::plan::Channel;
+use crate::plan::{Channel, InDoubt};
 use crate::store::{Delivery, Store, StoreError};
 use crate::world::{Millis, World};
 
@@ -81,7 +81,11 @@ impl ToProvider {
         };
         match sending.step() {
             Next::Request(request) => {
-                let answer = call::send(&*self.transport, &request).await;
+                let answer = if channel.retry.in_doubt == InDoubt::Hold && !sending.is_asking() {
+                    call::send_once(&*self.transport, &request).await
+                } else {
+                    call::send(&*self.transport, &request).await
+                };
                 beside.contacted = super::contacted(&request, &answer);
                 let is_doubtful = answer.as_ref().is_err_and(TransportError::is_doubtful);
                 beside.in_doubt = is_doubtful && !sending.is_asking();

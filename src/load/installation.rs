@@ -9,14 +9,14 @@ use std::time::Duration;
 use smol_str::SmolStr;
 
 use super::mappings::{Library, read_source};
+use super::server::{ServerSettings, server};
 use crate::call::NetworkPolicy;
 use crate::compile;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Span, suggest};
 use crate::expression::{Map, Value};
 use crate::message::Status;
 use crate::plan::{
-    BadConfig, Channel, ChannelFacts, ConfigField, ConfigType, Limits, Network, Plan, Rate, Retry,
-    SHORTEST_TTL,
+    BadConfig, Channel, ChannelFacts, ConfigField, ConfigType, Limits, Plan, Rate, Retry, SHORTEST_TTL,
 };
 use crate::platform::{PlatformChannel, Token};
 use crate::spec::{self, FromNode, Raw};
@@ -30,8 +30,6 @@ const SHORTEST_KEY: usize = 16;
 const KEEP: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How long what needs an operator is kept.
 const KEEP_DEAD: Duration = Duration::from_secs(30 * 24 * 3600);
-/// The smallest bound for the head of a request, in bytes, that the HTTP server takes.
-const SMALLEST_HEAD: usize = 8192;
 
 /// An installation that can be run.
 #[derive(Debug)]
@@ -74,42 +72,6 @@ pub struct AdminSettings {
     pub listen: String,
     /// What callers prove themselves with; none where it is only for this machine.
     pub token: Option<Token>,
-}
-
-/// The bounds of the server.
-#[derive(Clone, Debug)]
-pub struct ServerSettings {
-    /// The largest request body, in bytes.
-    pub max_body: usize,
-    /// The most that the bodies of all requests that are not answered yet may take together, in bytes.
-    pub max_bodies: usize,
-    /// The largest head of a request, in bytes.
-    pub max_head: usize,
-    /// How long the head of a request may take.
-    pub head_timeout: Duration,
-    /// How long the body may take.
-    pub body_timeout: Duration,
-    /// How many connections may be open.
-    pub connections: usize,
-    /// How long a shutdown waits for what is under way.
-    pub drain: Duration,
-    /// The proxies that are believed when they say whom they speak for.
-    pub trusted_proxies: Vec<Network>,
-}
-
-impl Default for ServerSettings {
-    fn default() -> Self {
-        Self {
-            max_body: 1 << 20,
-            max_bodies: 64 << 20,
-            max_head: 32 << 10,
-            head_timeout: Duration::from_secs(15),
-            body_timeout: Duration::from_secs(30),
-            connections: 10_000,
-            drain: Duration::from_secs(25),
-            trusted_proxies: Vec::new(),
-        }
-    }
 }
 
 /// The URLs under which the platform fetches files that want a provider's credentials.
@@ -306,7 +268,7 @@ impl Reader<'_> {
             server: spec
                 .server
                 .as_ref()
-                .map_or_else(ServerSettings::default, |server| self.server(server, start)),
+                .map_or_else(ServerSettings::default, |spec| server(spec, start, self.out)),
             media: self.media(spec.media.as_ref()),
             keep,
             keep_dead: spec.keep_dead.map_or(KEEP_DEAD.max(keep), |duration| duration.0),
@@ -329,40 +291,6 @@ impl Reader<'_> {
                 .push(problem.help("write a host and a port: `127.0.0.1:8080`, `0.0.0.0:80`, `[::]:8080`"));
         }
         text.value.to_string()
-    }
-
-    /// The bounds of the server.
-    fn server(&mut self, spec: &spec::Server, start: Span) -> ServerSettings {
-        let default = ServerSettings::default();
-        let count = |count: Option<spec::Count>, default: usize| {
-            count.map_or(default, |count| usize::try_from(count.0).unwrap_or(usize::MAX))
-        };
-        let time = |time: Option<spec::Duration>, default: Duration| time.map_or(default, |time| time.0);
-        let max_head = count(spec.max_head, default.max_head);
-        if max_head < SMALLEST_HEAD {
-            let span = spec.shape.key("max_head", start);
-            let problem = Diagnostic::new(Code::InvalidValue, span, "many requests would not fit");
-            self.out.push(problem.help(format!("write at least {SMALLEST_HEAD}")));
-        }
-        let trusted_proxies = spec.trusted_proxies.iter().flatten().filter_map(|text| {
-            let network = Network::parse(&text.value);
-            if network.is_none() {
-                let message = "this is neither an IP address nor a network";
-                let problem = Diagnostic::new(Code::InvalidValue, text.span, message);
-                self.out.push(problem.help("write `192.0.2.7`, `192.0.2.0/24` or `\"2001:db8::/32\"`"));
-            }
-            network
-        });
-        ServerSettings {
-            trusted_proxies: trusted_proxies.collect(),
-            max_body: count(spec.max_body, default.max_body),
-            max_bodies: count(spec.max_bodies, default.max_bodies),
-            max_head,
-            head_timeout: time(spec.head_timeout, default.head_timeout),
-            body_timeout: time(spec.body_timeout, default.body_timeout),
-            connections: count(spec.connections, default.connections),
-            drain: time(spec.drain, default.drain),
-        }
     }
 
     /// The API for operators; it must not be open to everybody.

@@ -8,10 +8,12 @@ mod installation;
 mod judgement;
 mod mappings;
 mod merge;
+mod server;
 mod tables;
 
 pub use installation::{
-    AdminSettings, ChannelSettings, MediaSettings, ServerSettings, Settings, check_installation, is_loopback,
-    read_admin, read_installation, survey_installation,
+    AdminSettings, ChannelSettings, MediaSettings, Settings, check_installation, is_loopback, read_admin,
+    read_installation, survey_installation,
 };
 pub use mappings::{Library, Loaded, mapping_files, read_source, test_file_of};
+pub use server::ServerSettings;

@@ -6,6 +6,7 @@ mod doubt;
 mod faults;
 mod order;
 mod pacing;
+mod queue;
 mod restart;
 mod statuses;
 

@@ -56,7 +56,7 @@ fn stream(
 }
 
 /// Queued deliveries of one contact above an id, up to another: those that are bulk by an index of their own, the others
-/// among all others of the lane, which are few.
+/// among all of the lane that are not bulk.
 pub(super) fn page_contact(
     connection: &Connection,
     lane: &Lane,
