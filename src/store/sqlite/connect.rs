@@ -9,6 +9,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::fault::open_error;
+use super::redo::{self, Redo, RedoFile};
 use super::schema::{migrate, must_be_known};
 use crate::store::StoreError;
 
@@ -31,12 +32,15 @@ impl Place {
         }
     }
 
-    /// The connection that writes, with the schema up to date.
-    pub(super) fn writer(&self) -> Result<Connection, StoreError> {
+    /// The connection that writes, with the schema up to date, and the log of changes in front of it; what is in that and
+    /// not in the database is made up for, where `upto` is given up to that frame. There is no log where there is no room
+    /// for one: each commit is synced then.
+    pub(super) fn writer(&self, upto: Option<u64>) -> Result<(Connection, Option<Redo>), StoreError> {
         let mut connection = self.connect()?;
         let path = self.path();
-        // FULL: a commit is on disk before it is answered. Checkpoints by the writer itself every 4,000 pages:
-        // a separate checkpointing thread was measured to let the log grow to hundreds of MiB.
+        let failed = |error: rusqlite::Error| open_error(path, &error);
+        // Checkpoints by the writer itself every 4,000 pages: a separate checkpointing thread was measured to let the
+        // log grow to hundreds of MiB.
         connection
             .execute_batch(
                 "PRAGMA journal_mode = WAL;
@@ -46,9 +50,32 @@ impl Place {
                  PRAGMA cache_size = -16000;
                  PRAGMA temp_store = MEMORY;",
             )
-            .map_err(|error| open_error(path, &error))?;
+            .map_err(failed)?;
+        let log = self.log(&mut connection, upto)?;
         migrate(&mut connection, path)?;
-        Ok(connection)
+        let Some(log) = log else { return Ok((connection, None)) };
+        let epoch = redo::begin(&connection).map_err(failed)?;
+        let redo = Redo::start(log, epoch)?;
+        Ok((connection, Some(redo)))
+    }
+
+    /// The file of the log, when the database has what is in it.
+    fn log(&self, connection: &mut Connection, upto: Option<u64>) -> Result<Option<RedoFile>, StoreError> {
+        let Self::File(path) = self else { return Ok(None) };
+        let name = beside(path, "-redo");
+        let is_needed = redo::is_needed(connection).map_err(|error| open_error(path, &error))?;
+        let mut file = match RedoFile::open(&name) {
+            Ok(file) => file,
+            Err(error) if is_needed => {
+                return Err(StoreError::Open { path: name, reason: error.to_string() });
+            }
+            Err(error) => return Ok(without_log(&error)),
+        };
+        let made = redo::replay(connection, path, &mut file, upto)?;
+        if made > 0 {
+            tracing::info!(path = %path.display(), units = made, "the last changes were taken from the log");
+        }
+        Ok(file.make_room(&name).map_or_else(|error| without_log(&error), |()| Some(file)))
     }
 
     /// A connection that only reads.
@@ -87,14 +114,12 @@ impl Place {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             create_folder(folder).map_err(failed)?;
         }
-        let mut name = path.clone().into_os_string();
-        name.push(".lock");
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
             .read(true)
             .write(true)
-            .open(name)
+            .open(beside(path, ".lock"))
             .map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(file)),
@@ -102,6 +127,18 @@ impl Place {
             Err(TryLockError::Error(error)) => Err(failed(error)),
         }
     }
+}
+
+/// The path of a file beside the one at `path`.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.to_owned().into_os_string();
+    name.push(ending);
+    name.into()
+}
+
+fn without_log(error: &std::io::Error) -> Option<RedoFile> {
+    tracing::warn!(%error, "there is no log of changes: the store is slower without it");
+    None
 }
 
 /// Creates a folder and what leads to it. The name of each is on disk afterwards: SQLite syncs the folder that its

@@ -3,25 +3,26 @@
 use rusqlite::{Connection, params};
 
 use super::row;
+use super::tx::Tx;
 use crate::expression::Value;
 use crate::memory::{Memory, Remember};
 use crate::world::Millis;
 
 /// Makes the changes, in order.
-pub(super) fn remember(connection: &Connection, changes: &[Remember]) -> rusqlite::Result<()> {
+pub(super) fn remember(tx: &Tx<'_>, changes: &[Remember]) -> rusqlite::Result<()> {
     for change in changes {
         let key = (change.channel.as_str(), change.contact.as_str(), change.name.as_str());
         // Bytes can't be put into JSON; nothing else is refused.
         match change.value.to_json().filter(|_| !matches!(change.value, Value::Null)) {
-            Some(json) => connection
-                .prepare_cached(
-                    "INSERT OR REPLACE INTO memory (channel, contact, name, value, expires_at) \
+            Some(json) => tx.change(
+                "INSERT OR REPLACE INTO memory (channel, contact, name, value, expires_at) \
                      VALUES (?1, ?2, ?3, ?4, ?5)",
-                )?
-                .execute(params![key.0, key.1, key.2, json, change.expires_at])?,
-            None => connection
-                .prepare_cached("DELETE FROM memory WHERE channel = ?1 AND contact = ?2 AND name = ?3")?
-                .execute(params![key.0, key.1, key.2])?,
+                params![key.0, key.1, key.2, json, change.expires_at],
+            )?,
+            None => tx.change(
+                "DELETE FROM memory WHERE channel = ?1 AND contact = ?2 AND name = ?3",
+                params![key.0, key.1, key.2],
+            )?,
         };
     }
     Ok(())
@@ -50,12 +51,11 @@ pub(super) fn recall(
 }
 
 /// Removes what has expired; gives how much that was, at most `most`.
-pub(super) fn purge(connection: &Connection, now: Millis, most: i64) -> rusqlite::Result<usize> {
-    connection
-        .prepare_cached(
-            "DELETE FROM memory WHERE (channel, contact, name) IN \
+pub(super) fn purge(tx: &Tx<'_>, now: Millis, most: i64) -> rusqlite::Result<usize> {
+    tx.change(
+        "DELETE FROM memory WHERE (channel, contact, name) IN \
              (SELECT channel, contact, name FROM memory INDEXED BY memory_expires \
               WHERE expires_at IS NOT NULL AND expires_at <= ?1 LIMIT ?2)",
-        )?
-        .execute(params![now, most])
+        params![now, most],
+    )
 }

@@ -1,5 +1,5 @@
-//! The embedded store: SQLite with a write-ahead log, `synchronous = FULL`, one writing thread with group commit
-//! and a few reading connections.
+//! The embedded store: SQLite with a log of changes in front of it ([`redo`]), one writing thread with group commit and a
+//! few reading connections.
 //!
 //! Invariant: what is answered with success is on disk. Every queue to the writer is bounded.
 
@@ -15,19 +15,24 @@ mod pieces;
 mod purge;
 mod read;
 mod receipts;
+mod redo;
 mod row;
 mod schema;
 mod secret;
 mod seen;
 mod settle;
+mod tx;
 mod watermarks;
 mod writer;
 
+#[cfg(test)]
+mod end_tests;
 #[cfg(test)]
 mod tests;
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -61,6 +66,8 @@ struct Readers {
     idle: Mutex<Vec<Connection>>,
     permits: Arc<Semaphore>,
     place: Place,
+    /// Whether the writer has something that is not committed, which readers would not see.
+    is_open: Arc<AtomicBool>,
 }
 
 impl SqliteStore {
@@ -77,16 +84,14 @@ impl SqliteStore {
     /// The same without a thread: whoever asks does the work, so a run can be repeated.
     pub fn inline(options: &Options, feed: Feed) -> Result<Self, StoreError> {
         let place = Place::Memory;
-        let writer = Writer::new(place.clone(), place.writer()?, options.retention, feed)?;
-        Ok(Self::of(Commands::inline(writer)))
+        Ok(Self::of(Commands::inline(Writer::open(place, options.retention, feed)?)))
     }
 
     /// The store of the process that comes after the one with this [`SqliteStore::inline`], which is closed from now
     /// on.
     pub fn succeed(&self, options: &Options, feed: Feed) -> Result<Self, StoreError> {
-        let connection = self.commands.take().ok_or(StoreError::Closed)?.connection;
-        let writer = Writer::new(Place::Memory, connection, options.retention, feed)?;
-        Ok(Self::of(Commands::inline(writer)))
+        let before = self.commands.take().ok_or(StoreError::Closed)?;
+        Ok(Self::of(Commands::inline(before.succeed(options.retention, feed)?)))
     }
 
     fn of(commands: Commands) -> Self {
@@ -95,13 +100,15 @@ impl SqliteStore {
 
     fn start(place: &Place, options: &Options, feed: Feed) -> Result<Self, StoreError> {
         let lock = place.lock()?;
-        let writer = Writer::new(place.clone(), place.writer()?, options.retention, feed)?;
+        let writer = Writer::open(place.clone(), options.retention, feed)?;
+        let is_open = writer.is_open();
         let readers = match place {
             Place::Memory => None,
             Place::File(_) | Place::Foreign(_) => Some(Arc::new(Readers {
                 idle: Mutex::default(),
                 permits: Arc::new(Semaphore::new(options.readers.max(1))),
                 place: place.clone(),
+                is_open,
             })),
         };
         let (commands, requests) = mpsc::channel(options.queue.max(1));
@@ -137,9 +144,41 @@ impl SqliteStore {
         job: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Answer<T> {
         match &self.readers {
-            Some(readers) => Arc::clone(readers).read(job).boxed(),
-            None => read_by_writer(self.commands.clone(), job).boxed(),
+            Some(readers) => {
+                let (readers, commands) = (Arc::clone(readers), self.commands.clone());
+                async move {
+                    if readers.is_open.load(Ordering::SeqCst) {
+                        publish(&commands).await?;
+                    }
+                    readers.read(job).await
+                }
+                .boxed()
+            }
+            None => self.look(job),
         }
+    }
+
+    /// Reads a little on the writer's connection, which need not commit for that.
+    fn look<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Answer<T> {
+        let commands = self.commands.clone();
+        async move {
+            let (reply, answer) = oneshot::channel();
+            let look = Command::Look(Box::new(move |connection| {
+                let _ = reply.send(job(connection));
+            }));
+            commands.send(look).await.map_err(|_| StoreError::Closed)?;
+            answer.await.map_err(|_| StoreError::Closed)?.map_err(|error| fault::store_error(&error))
+        }
+        .boxed()
+    }
+
+    /// Lets the next write to the log fail.
+    #[cfg(test)]
+    fn fail_log(&self) {
+        self.commands.try_send(Command::FailLog).map_err(|_| "queue").unwrap();
     }
 
     /// Runs `job` on the writer's connection, for tests that need a sick disk.
@@ -155,16 +194,10 @@ async fn write(commands: Commands, work: Work) -> Result<Done, StoreError> {
     answer.await.unwrap_or(Err(StoreError::Closed))
 }
 
-async fn read_by_writer<T: Send + 'static>(
-    commands: Commands,
-    job: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-) -> Result<T, StoreError> {
+async fn publish(commands: &Commands) -> Result<(), StoreError> {
     let (reply, answer) = oneshot::channel();
-    let run = Command::Run(Box::new(move |connection: &mut Connection| {
-        let _ = reply.send(job(connection));
-    }));
-    commands.send(run).await.map_err(|_| StoreError::Closed)?;
-    answer.await.map_err(|_| StoreError::Closed)?.map_err(|error| fault::store_error(&error))
+    commands.send(Command::Publish(reply)).await.map_err(|_| StoreError::Closed)?;
+    answer.await.unwrap_or(Err(StoreError::Closed))
 }
 
 impl Readers {
@@ -239,15 +272,15 @@ impl Store for SqliteStore {
     }
 
     fn original(&self, channel: SmolStr, alias: SmolStr) -> Answer<Option<SmolStr>> {
-        self.read(move |connection| read::original(connection, &channel, &alias))
+        self.look(move |connection| read::original(connection, &channel, &alias))
     }
 
     fn sent(&self, channel: SmolStr, provider_id: SmolStr) -> Answer<Option<SentPart>> {
-        self.read(move |connection| read::sent(connection, &channel, &provider_id))
+        self.look(move |connection| read::sent(connection, &channel, &provider_id))
     }
 
     fn memory(&self, channel: SmolStr, contact: SmolStr, now: Millis) -> Answer<Memory> {
-        self.read(move |connection| memory::recall(connection, &channel, &contact, now))
+        self.look(move |connection| memory::recall(connection, &channel, &contact, now))
     }
 
     fn remember(&self, changes: Vec<Remember>) -> Answer<()> {
@@ -399,8 +432,20 @@ impl SqliteReader {
     /// Opens the database in the file at `path`, beside the process that works with it if there is one.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let place = Place::Foreign(path.to_owned());
-        let first = place.reader()?;
-        let readers = Readers { idle: Mutex::new(vec![first]), permits: Arc::new(Semaphore::new(1)), place };
+        let mut first = place.reader()?;
+        // Without a process that works with it, what the last one wrote at its end may only be in the log. Where that can't
+        // be made up for, what there is can still be read.
+        if redo::is_needed(&first).unwrap_or_default()
+            && SqliteStore::open(path, &Options::default(), super::feed(1).0).is_ok()
+        {
+            first = place.reader()?;
+        }
+        let readers = Readers {
+            idle: Mutex::new(vec![first]),
+            permits: Arc::new(Semaphore::new(1)),
+            place,
+            is_open: Arc::default(),
+        };
         Ok(Self(Arc::new(readers)))
     }
 

@@ -5,6 +5,7 @@ use rusqlite::{Connection, params};
 
 use super::read::{Conditions, page_size};
 use super::row;
+use super::tx::Tx;
 use crate::store::{ParkedFilter, Replay, Webhook, WebhookId};
 
 /// The parked webhooks that pass `filter`, oldest first.
@@ -26,18 +27,22 @@ pub(super) fn list(connection: &Connection, filter: &ParkedFilter) -> rusqlite::
 }
 
 /// Notes what became of a webhook that was parked; whether it was still.
-pub(super) fn replayed(connection: &Connection, replay: &Replay) -> rusqlite::Result<bool> {
-    let changed = connection
-        .prepare_cached("UPDATE journal SET verdict = ?2, reason = ?3 WHERE id = ?1 AND verdict = 'parked'")?
-        .execute(params![replay.webhook, replay.verdict.as_str(), replay.reason])?;
+pub(super) fn replayed(tx: &Tx<'_>, replay: &Replay) -> rusqlite::Result<bool> {
+    let changed = tx.change(
+        "UPDATE journal SET verdict = ?2, reason = ?3 WHERE id = ?1 AND verdict = 'parked'",
+        params![replay.webhook, replay.verdict.as_str(), replay.reason],
+    )?;
     Ok(changed == 1)
 }
 
 /// Lets go of parked webhooks: each becomes one that was ignored, which goes when others do.
-pub(super) fn drop(connection: &Connection, ids: &[WebhookId]) -> rusqlite::Result<usize> {
-    let mut statement = connection.prepare_cached(
-        "UPDATE journal SET verdict = 'ignored', reason = 'dropped, was ' || coalesce(reason, 'parked') \
-         WHERE id = ?1 AND verdict = 'parked'",
-    )?;
-    ids.iter().try_fold(0, |dropped, id| Ok(dropped + statement.execute(params![id])?))
+pub(super) fn drop(tx: &Tx<'_>, ids: &[WebhookId]) -> rusqlite::Result<usize> {
+    ids.iter().try_fold(0, |dropped, id| {
+        let gone = tx.change(
+            "UPDATE journal SET verdict = 'ignored', reason = 'dropped, was ' || coalesce(reason, 'parked') \
+             WHERE id = ?1 AND verdict = 'parked'",
+            params![id],
+        )?;
+        Ok(dropped + gone)
+    })
 }

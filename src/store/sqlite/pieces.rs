@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use smol_str::SmolStr;
 
 use super::row;
+use super::tx::Tx;
 use crate::message::Piece;
 use crate::store::{Delivery, Lane, NewDelivery, WebhookId, piece};
 use crate::world::Millis;
@@ -23,7 +24,7 @@ struct Set {
 /// Keeps a piece; queues what is complete with it. A piece whose place is taken belongs to another message with
 /// the same key: what there is of the earlier one goes first.
 pub(super) fn add(
-    connection: &Connection,
+    tx: &Tx<'_>,
     new: &NewDelivery,
     piece: &Piece,
     at: Millis,
@@ -31,15 +32,11 @@ pub(super) fn add(
 ) -> rusqlite::Result<Vec<Arc<Delivery>>> {
     let set = Set { channel: new.lane.channel.clone(), contact: new.contact.clone(), key: piece.key.clone() };
     let mut queued = Vec::new();
-    if is_taken(connection, &set, piece.index)? {
-        queued.extend(whole(connection, &set, at)?);
+    if is_taken(tx, &set, piece.index)? {
+        queued.extend(whole(tx, &set, at)?);
     }
-    connection
-        .prepare_cached(
-            "INSERT INTO pieces (channel, contact, key, position, total, due_at, mid, kind, not_before, webhook, payload) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-        )?
-        .execute(params![
+    tx.change("INSERT INTO pieces (channel, contact, key, position, total, due_at, mid, kind, not_before, webhook, payload) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)", params![
             set.channel.as_str(),
             set.contact.as_str(),
             set.key.as_str(),
@@ -52,7 +49,7 @@ pub(super) fn add(
             webhook,
             new.payload.as_ref(),
         ])?;
-    let (there, wanted): (u32, u32) = connection
+    let (there, wanted): (u32, u32) = tx
         .prepare_cached(
             "SELECT count(*), max(total) FROM pieces WHERE channel = ?1 AND contact = ?2 AND key = ?3",
         )?
@@ -60,14 +57,14 @@ pub(super) fn add(
             Ok((row.get(0)?, row.get(1)?))
         })?;
     if there >= wanted {
-        queued.extend(whole(connection, &set, at)?);
+        queued.extend(whole(tx, &set, at)?);
     }
     Ok(queued)
 }
 
 /// Queues what there is of one message whose first piece is overdue; none if there is none.
-pub(super) fn release(connection: &Connection, now: Millis) -> rusqlite::Result<Option<Arc<Delivery>>> {
-    let overdue = connection
+pub(super) fn release(tx: &Tx<'_>, now: Millis) -> rusqlite::Result<Option<Arc<Delivery>>> {
+    let overdue = tx
         .prepare_cached(
             "SELECT channel, contact, key FROM pieces INDEXED BY pieces_due WHERE due_at <= ?1 \
              ORDER BY due_at LIMIT 1",
@@ -77,7 +74,7 @@ pub(super) fn release(connection: &Connection, now: Millis) -> rusqlite::Result<
         })
         .optional()?;
     match overdue {
-        Some(set) => whole(connection, &set, now),
+        Some(set) => whole(tx, &set, now),
         None => Ok(None),
     }
 }
@@ -91,11 +88,11 @@ fn is_taken(connection: &Connection, set: &Set, index: u16) -> rusqlite::Result<
 }
 
 /// Puts together and queues what there is of a message.
-fn whole(connection: &Connection, set: &Set, at: Millis) -> rusqlite::Result<Option<Arc<Delivery>>> {
+fn whole(tx: &Tx<'_>, set: &Set, at: Millis) -> rusqlite::Result<Option<Arc<Delivery>>> {
     let key = params![set.channel.as_str(), set.contact.as_str(), set.key.as_str()];
     let mut payloads: Vec<Bytes> = Vec::new();
     let mut first: Option<(NewDelivery, Option<WebhookId>)> = None;
-    let mut statement = connection.prepare_cached(
+    let mut statement = tx.prepare_cached(
         "SELECT mid, kind, not_before, webhook, payload FROM pieces \
          WHERE channel = ?1 AND contact = ?2 AND key = ?3 ORDER BY position",
     )?;
@@ -112,8 +109,6 @@ fn whole(connection: &Connection, set: &Set, at: Millis) -> rusqlite::Result<Opt
     }
     let Some((mut new, webhook)) = first else { return Ok(None) };
     new.payload = piece::join(&payloads);
-    connection
-        .prepare_cached("DELETE FROM pieces WHERE channel = ?1 AND contact = ?2 AND key = ?3")?
-        .execute(key)?;
-    row::insert(connection, &new, at, webhook).map(Some)
+    tx.change("DELETE FROM pieces WHERE channel = ?1 AND contact = ?2 AND key = ?3", key)?;
+    row::insert(tx, &new, at, webhook).map(Some)
 }

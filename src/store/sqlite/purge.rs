@@ -1,9 +1,10 @@
 //! Removing what is older than its retention, one small slice at a time so that other writes are not held up.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{OptionalExtension, params};
 
 use super::memory;
 use super::seen::Seen;
+use super::tx::Tx;
 use crate::store::{Purged, Retention};
 use crate::world::Millis;
 
@@ -46,7 +47,7 @@ pub(super) struct Slice {
 
 /// Looks at one slice inside the open transaction.
 pub(super) fn slice(
-    connection: &Connection,
+    tx: &Tx<'_>,
     seen: &mut Seen,
     at: &Cursor,
     now: Millis,
@@ -55,7 +56,7 @@ pub(super) fn slice(
     let mut purged = Purged::default();
     let next = match at {
         Cursor::Keys => {
-            if seen.hurry(connection, KEYS)? {
+            if seen.hurry(tx, KEYS)? {
                 Cursor::Deliveries(0)
             } else {
                 Cursor::Keys
@@ -63,7 +64,7 @@ pub(super) fn slice(
         }
         Cursor::Deliveries(after) => {
             let (last, gone) = by_id(
-                connection,
+                tx,
                 "SELECT max(id) FROM (SELECT id FROM deliveries WHERE id > ?1 ORDER BY id LIMIT ?2)",
                 "DELETE FROM deliveries WHERE id > ?1 AND id <= ?2 AND state <> 0 \
                  AND settled_at < iif(state >= 2, ?4, ?3) \
@@ -77,7 +78,7 @@ pub(super) fn slice(
         }
         Cursor::Journal(after) => {
             let (last, gone) = by_id(
-                connection,
+                tx,
                 "SELECT max(id) FROM (SELECT id FROM journal WHERE id > ?1 ORDER BY id LIMIT ?2)",
                 "DELETE FROM journal WHERE id > ?1 AND id <= ?2 AND received_at < iif(verdict = 'parked', ?4, ?3) \
                  AND NOT EXISTS (SELECT 1 FROM deliveries WHERE webhook = journal.id AND state >= 2)",
@@ -89,24 +90,24 @@ pub(super) fn slice(
             last.map_or_else(|| Cursor::Dedupe(Vec::new()), Cursor::Journal)
         }
         Cursor::Dedupe(after) => {
-            let last: Option<Vec<u8>> = connection
+            let last: Option<Vec<u8>> = tx
                 .prepare_cached(
                     "SELECT max(key) FROM (SELECT key FROM dedupe WHERE key > ?1 ORDER BY key LIMIT ?2)",
                 )?
                 .query_row(params![after, SLICE], |row| row.get(0))?;
             match last {
                 Some(last) => {
-                    let mut delete = connection
-                        .prepare_cached("DELETE FROM dedupe WHERE key > ?1 AND key <= ?2 AND seen_at < ?3")?;
-                    purged.keys = count(delete.execute(params![after, last, now - keep.dedupe])?);
+                    purged.keys = count(tx.change(
+                        "DELETE FROM dedupe WHERE key > ?1 AND key <= ?2 AND seen_at < ?3",
+                        params![after, last, now - keep.dedupe],
+                    )?);
                     Cursor::Dedupe(last)
                 }
                 None => Cursor::Messages(String::new(), String::new()),
             }
         }
         Cursor::Messages(channel, id) => {
-            let (last, gone) =
-                by_name(connection, "messages", "mid", "sent_at", channel, id, now - keep.ids)?;
+            let (last, gone) = by_name(tx, "messages", "mid", "sent_at", channel, id, now - keep.ids)?;
             purged.ids = gone;
             last.map_or_else(
                 || Cursor::ProviderIds(String::new(), String::new()),
@@ -115,29 +116,27 @@ pub(super) fn slice(
         }
         Cursor::ProviderIds(channel, id) => {
             let (last, gone) =
-                by_name(connection, "provider_ids", "provider_id", "sent_at", channel, id, now - keep.ids)?;
+                by_name(tx, "provider_ids", "provider_id", "sent_at", channel, id, now - keep.ids)?;
             purged.ids = gone;
             last.map_or(Cursor::Waiting, |(channel, id)| Cursor::ProviderIds(channel, id))
         }
         Cursor::Waiting => {
-            let gone = connection
-                .prepare_cached(
-                    "DELETE FROM waiting_receipts WHERE id IN \
+            let gone = tx.change(
+                "DELETE FROM waiting_receipts WHERE id IN \
                      (SELECT id FROM waiting_receipts ORDER BY id LIMIT ?2) AND seen_at < ?1",
-                )?
-                .execute(params![now - keep.waiting, SLICE])?;
-            connection.prepare_cached("DELETE FROM pauses WHERE until < ?1")?.execute(params![now])?;
-            let old = connection
-                .prepare_cached(
-                    "DELETE FROM watermarks WHERE (channel, contact, status) IN \
+                params![now - keep.waiting, SLICE],
+            )?;
+            tx.change("DELETE FROM pauses WHERE until < ?1", params![now])?;
+            let old = tx.change(
+                "DELETE FROM watermarks WHERE (channel, contact, status) IN \
                      (SELECT channel, contact, status FROM watermarks WHERE seen_at < ?1 LIMIT ?2)",
-                )?
-                .execute(params![now - keep.waiting, SLICE])?;
+                params![now - keep.waiting, SLICE],
+            )?;
             purged.receipts = count(gone + old);
             if gone + old == 0 { Cursor::Memory } else { Cursor::Waiting }
         }
         Cursor::Memory => {
-            let gone = memory::purge(connection, now, SLICE)?;
+            let gone = memory::purge(tx, now, SLICE)?;
             purged.memories = count(gone);
             if gone == 0 { Cursor::Done } else { Cursor::Memory }
         }
@@ -147,23 +146,22 @@ pub(super) fn slice(
 }
 
 fn by_id(
-    connection: &Connection,
+    tx: &Tx<'_>,
     select: &str,
     delete: &str,
     after: i64,
     before: Millis,
     lost_before: Millis,
 ) -> rusqlite::Result<(Option<i64>, u64)> {
-    let last: Option<i64> =
-        connection.prepare_cached(select)?.query_row(params![after, SLICE], |row| row.get(0))?;
+    let last: Option<i64> = tx.prepare_cached(select)?.query_row(params![after, SLICE], |row| row.get(0))?;
     let Some(last) = last else { return Ok((None, 0)) };
-    let gone = connection.prepare_cached(delete)?.execute(params![after, last, before, lost_before])?;
+    let gone = tx.change(delete, params![after, last, before, lost_before])?;
     Ok((Some(last), count(gone)))
 }
 
 /// One slice of a table whose key is a channel and a name; gives the last key looked at.
 fn by_name(
-    connection: &Connection,
+    tx: &Tx<'_>,
     table: &str,
     name: &str,
     age: &str,
@@ -172,21 +170,21 @@ fn by_name(
     before: Millis,
 ) -> rusqlite::Result<(Option<(String, String)>, u64)> {
     let span = format!("(channel, {name}) > (?1, ?2)");
-    let last: Option<(String, String)> = connection
+    let last: Option<(String, String)> = tx
         .prepare_cached(&format!(
             "SELECT channel, {name} FROM {table} WHERE {span} ORDER BY channel, {name} LIMIT 1 OFFSET ?3"
         ))?
         .query_row(params![channel, after, SLICE - 1], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let gone = match &last {
-        Some((last_channel, last_name)) => connection
-            .prepare_cached(&format!(
-                "DELETE FROM {table} WHERE {span} AND (channel, {name}) <= (?3, ?4) AND {age} < ?5"
-            ))?
-            .execute(params![channel, after, last_channel, last_name, before])?,
-        None => connection
-            .prepare_cached(&format!("DELETE FROM {table} WHERE {span} AND {age} < ?3"))?
-            .execute(params![channel, after, before])?,
+        Some((last_channel, last_name)) => tx.change(
+            &format!("DELETE FROM {table} WHERE {span} AND (channel, {name}) <= (?3, ?4) AND {age} < ?5"),
+            params![channel, after, last_channel, last_name, before],
+        )?,
+        None => tx.change(
+            &format!("DELETE FROM {table} WHERE {span} AND {age} < ?3"),
+            params![channel, after, before],
+        )?,
     };
     Ok((last, count(gone)))
 }

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use smol_str::SmolStr;
 
 use super::row;
+use super::tx::Tx;
 use crate::message::{Fault, IdOwner, Status};
 use crate::store::fold::{Standing, status_of};
 use crate::store::{Delivery, Receipt, StatusSet, notice};
@@ -21,19 +22,19 @@ struct Known {
 
 /// Folds a receipt in, or keeps it until its message is known; gives the status for the platform, if any.
 pub(super) fn receive(
-    connection: &Connection,
+    tx: &Tx<'_>,
     receipt: &Receipt,
     now: Millis,
 ) -> rusqlite::Result<Option<Arc<Delivery>>> {
-    match known(connection, receipt)? {
-        Some(known) => apply(connection, receipt, known, now),
-        None => keep(connection, receipt, now).map(|()| None),
+    match known(tx, receipt)? {
+        Some(known) => apply(tx, receipt, known, now),
+        None => keep(tx, receipt, now).map(|()| None),
     }
 }
 
 /// Folds in the receipts that waited for a message that was just recorded; `ids` are the provider's.
 pub(super) fn catch_up<'a>(
-    connection: &Connection,
+    tx: &Tx<'_>,
     channel: &SmolStr,
     mid: &SmolStr,
     ids: impl Iterator<Item = &'a str>,
@@ -42,9 +43,9 @@ pub(super) fn catch_up<'a>(
     let mut new = Vec::new();
     let names = ids.map(|id| (id, IdOwner::Provider)).chain([(mid.as_str(), IdOwner::Own)]);
     for (id, owner) in names {
-        for receipt in take_waiting(connection, channel, id, owner)? {
-            if let Some(known) = known(connection, &receipt)? {
-                new.extend(apply(connection, &receipt, known, now)?);
+        for receipt in take_waiting(tx, channel, id, owner)? {
+            if let Some(known) = known(tx, &receipt)? {
+                new.extend(apply(tx, &receipt, known, now)?);
             }
         }
     }
@@ -53,24 +54,23 @@ pub(super) fn catch_up<'a>(
 
 /// Records a message that left the queue.
 pub(super) fn record(
-    connection: &Connection,
+    tx: &Tx<'_>,
     delivery: &Delivery,
     standing: &Standing,
     at: Millis,
 ) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT OR REPLACE INTO messages (channel, mid, contact, status, parts, sent_at) \
+    tx.change(
+        "INSERT OR REPLACE INTO messages (channel, mid, contact, status, parts, sent_at) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )?
-        .execute(params![
+        params![
             delivery.lane.channel.as_str(),
             delivery.mid.as_str(),
             delivery.contact.as_str(),
             standing.message() as i64,
             standing.to_bytes(),
             at
-        ])?;
+        ],
+    )?;
     Ok(())
 }
 
@@ -122,23 +122,22 @@ fn known(connection: &Connection, receipt: &Receipt) -> rusqlite::Result<Option<
 }
 
 fn apply(
-    connection: &Connection,
+    tx: &Tx<'_>,
     receipt: &Receipt,
     mut known: Known,
     now: Millis,
 ) -> rusqlite::Result<Option<Arc<Delivery>>> {
-    let moved =
-        fold(connection, &receipt.channel, &known.mid, &mut known.standing, known.part, receipt.status)?;
+    let moved = fold(tx, &receipt.channel, &known.mid, &mut known.standing, known.part, receipt.status)?;
     let Some(status) = moved.filter(|status| receipt.post.contains(*status)) else { return Ok(None) };
     let error = if status == Status::Failed { receipt.error.clone() } else { None };
     let new =
         notice::status_delivery(&receipt.channel, &known.contact, &known.mid, status, error, receipt.at);
-    row::insert(connection, &new, now, None).map(Some)
+    row::insert(tx, &new, now, None).map(Some)
 }
 
 /// Moves a message, or a part of it, and writes down where it is; gives its new status if it moved.
 pub(super) fn fold(
-    connection: &Connection,
+    tx: &Tx<'_>,
     channel: &str,
     mid: &str,
     standing: &mut Standing,
@@ -149,24 +148,21 @@ pub(super) fn fold(
     let moved = standing.fold(part, status);
     let after = standing.to_bytes();
     if before != after || moved.is_some() {
-        connection
-            .prepare_cached("UPDATE messages SET status = ?3, parts = ?4 WHERE channel = ?1 AND mid = ?2")?
-            .execute(params![channel, mid, standing.message() as i64, after])?;
+        tx.change(
+            "UPDATE messages SET status = ?3, parts = ?4 WHERE channel = ?1 AND mid = ?2",
+            params![channel, mid, standing.message() as i64, after],
+        )?;
     }
     Ok(moved)
 }
 
-fn keep(connection: &Connection, receipt: &Receipt, now: Millis) -> rusqlite::Result<()> {
+fn keep(tx: &Tx<'_>, receipt: &Receipt, now: Millis) -> rusqlite::Result<()> {
     let (code, message) = match &receipt.error {
         Some(fault) => (Some(fault.code.as_str()), Some(fault.message.as_str())),
         None => (None, None),
     };
-    connection
-        .prepare_cached(
-            "INSERT INTO waiting_receipts (channel, own, message, status, error_code, error_message, post, at, seen_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        )?
-        .execute(params![
+    tx.change("INSERT INTO waiting_receipts (channel, own, message, status, error_code, error_message, post, at, seen_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)", params![
             receipt.channel.as_str(),
             receipt.id_owner == IdOwner::Own,
             receipt.id.as_str(),
@@ -181,13 +177,13 @@ fn keep(connection: &Connection, receipt: &Receipt, now: Millis) -> rusqlite::Re
 }
 
 fn take_waiting(
-    connection: &Connection,
+    tx: &Tx<'_>,
     channel: &SmolStr,
     id: &str,
     id_owner: IdOwner,
 ) -> rusqlite::Result<Vec<Receipt>> {
     let own = id_owner == IdOwner::Own;
-    let receipts = connection
+    let receipts = tx
         .prepare_cached(
             "SELECT status, error_code, error_message, post, at FROM waiting_receipts \
              WHERE channel = ?1 AND own = ?2 AND message = ?3 ORDER BY id",
@@ -206,9 +202,10 @@ fn take_waiting(
         })?
         .collect::<rusqlite::Result<Vec<_>>>()?;
     if !receipts.is_empty() {
-        connection
-            .prepare_cached("DELETE FROM waiting_receipts WHERE channel = ?1 AND own = ?2 AND message = ?3")?
-            .execute(params![channel.as_str(), own, id])?;
+        tx.change(
+            "DELETE FROM waiting_receipts WHERE channel = ?1 AND own = ?2 AND message = ?3",
+            params![channel.as_str(), own, id],
+        )?;
     }
     Ok(receipts)
 }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, Row, named_params, params};
+use rusqlite::{Connection, Row, params};
 use smol_str::SmolStr;
 
 use super::seen::Key;
+use super::tx::Tx;
 use crate::message::EventKind;
 use crate::store::{
     Delivery, DeliveryId, Direction, JournalEntry, Lane, NewDelivery, Record, State, Verdict, Webhook,
@@ -44,43 +45,42 @@ pub(super) fn state_number(state: State) -> i64 {
 
 /// Puts a delivery into the queue and gives it its place.
 pub(super) fn insert(
-    connection: &Connection,
+    tx: &Tx<'_>,
     new: &NewDelivery,
     at: Millis,
     webhook: Option<WebhookId>,
 ) -> rusqlite::Result<Arc<Delivery>> {
-    insert_seen(connection, new, None, at, webhook)
+    insert_seen(tx, new, None, at, webhook)
 }
 
 /// The same, with the key that it is known by.
 pub(super) fn insert_seen(
-    connection: &Connection,
+    tx: &Tx<'_>,
     new: &NewDelivery,
     key: Option<&Key>,
     at: Millis,
     webhook: Option<WebhookId>,
 ) -> rusqlite::Result<Arc<Delivery>> {
-    let behind = first_bulk(connection, new)?;
-    let mut statement = connection.prepare_cached(
+    let behind = first_bulk(tx, new)?;
+    let id = tx.insert(
         "INSERT INTO deliveries (channel, direction, contact, mid, kind, state, attempts, not_before, accepted_at, \
          webhook, dedupe, payload, bulk, behind) \
-         VALUES (:channel, :direction, :contact, :mid, :kind, 0, 0, :not_before, :at, :webhook, :dedupe, :payload, \
-         :bulk, :behind)",
+         VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        params![
+            new.lane.channel.as_str(),
+            direction_number(new.lane.direction),
+            new.contact.as_str(),
+            new.mid.as_str(),
+            new.kind.as_str(),
+            new.not_before,
+            at,
+            webhook,
+            key,
+            new.payload.as_ref(),
+            new.bulk,
+            behind,
+        ],
     )?;
-    let id = statement.insert(named_params! {
-        ":channel": new.lane.channel.as_str(),
-        ":direction": direction_number(new.lane.direction),
-        ":contact": new.contact.as_str(),
-        ":mid": new.mid.as_str(),
-        ":kind": new.kind.as_str(),
-        ":not_before": new.not_before,
-        ":at": at,
-        ":webhook": webhook,
-        ":dedupe": key,
-        ":payload": new.payload.as_ref(),
-        ":bulk": new.bulk,
-        ":behind": behind,
-    })?;
     Ok(Arc::new(Delivery {
         id,
         lane: new.lane.clone(),

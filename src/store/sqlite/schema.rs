@@ -168,6 +168,13 @@ const MIGRATIONS: &[&str] = &[
     CREATE INDEX deliveries_queued ON deliveries (channel, direction, bulk, id, contact) WHERE state = 0;
     CREATE INDEX deliveries_bulk ON deliveries (channel, direction, contact, id) WHERE state = 0 AND bulk = 1;
 ",
+    r"
+    CREATE TABLE redo (                 -- up to where this database has the changes in its log; see redo/mod.rs
+        epoch INTEGER NOT NULL,         -- 0: there is nothing in it
+        number INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO redo VALUES (0, 0);
+",
 ];
 
 /// Refuses a database at `path` that is not of the newest schema, for one who may not migrate it.

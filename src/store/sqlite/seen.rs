@@ -13,6 +13,7 @@ use std::mem;
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
+use super::tx::Tx;
 use crate::store::DeliveryId;
 use crate::world::Millis;
 
@@ -89,44 +90,43 @@ impl Seen {
     }
 
     /// A key was seen that nothing was queued for.
-    pub(super) fn add_to_table(connection: &Connection, key: &Key, at: Millis) -> rusqlite::Result<()> {
-        connection
-            .prepare_cached(
-                "INSERT INTO dedupe (key, seen_at) VALUES (?1, ?2) \
+    pub(super) fn add_to_table(tx: &Tx<'_>, key: &Key, at: Millis) -> rusqlite::Result<()> {
+        tx.change(
+            "INSERT INTO dedupe (key, seen_at) VALUES (?1, ?2) \
                  ON CONFLICT (key) DO UPDATE SET seen_at = max(seen_at, excluded.seen_at)",
-            )?
-            .execute(params![key, at])?;
+            params![key, at],
+        )?;
         Ok(())
     }
 
     /// Moves some keys as the last thing in the open transaction.
-    pub(super) fn step(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        self.move_some(connection, SLICE.max(self.open.added.len() * FASTER))
+    pub(super) fn step(&mut self, tx: &Tx<'_>) -> rusqlite::Result<()> {
+        self.move_some(tx, SLICE.max(self.open.added.len() * FASTER))
     }
 
     /// Moves up to `count` keys, though there are not yet many of them, as the only thing in the open transaction;
     /// says whether that was all.
-    pub(super) fn hurry(&mut self, connection: &Connection, count: usize) -> rusqlite::Result<bool> {
+    pub(super) fn hurry(&mut self, tx: &Tx<'_>, count: usize) -> rusqlite::Result<bool> {
         if self.moving.is_empty() {
             self.begin();
         }
-        self.move_some(connection, count)?;
+        self.move_some(tx, count)?;
         Ok(self.open.moved == self.moving.len())
     }
 
-    fn move_some(&mut self, connection: &Connection, count: usize) -> rusqlite::Result<()> {
+    fn move_some(&mut self, tx: &Tx<'_>, count: usize) -> rusqlite::Result<()> {
         for (key, at) in self.moving.iter().skip(self.open.moved).take(count) {
-            Self::add_to_table(connection, key, *at)?;
+            Self::add_to_table(tx, key, *at)?;
             self.open.moved += 1;
         }
         if self.open.moved > 0 && self.open.moved == self.moving.len() {
-            connection.prepare_cached("UPDATE moved SET upto = ?1")?.execute(params![self.upto])?;
+            tx.change("UPDATE moved SET upto = ?1", params![self.upto])?;
         }
         Ok(())
     }
 
-    /// The transaction is on disk.
-    pub(super) fn committed(&mut self) {
+    /// What was added and moved is written.
+    pub(super) fn written(&mut self) {
         let Open { added, newest, moved } = mem::take(&mut self.open);
         for _ in 0..moved {
             self.moving.pop_first();
@@ -155,7 +155,7 @@ mod tests {
     use crate::store::sqlite::connect::Place;
 
     fn database() -> Connection {
-        Place::Memory.writer().unwrap()
+        Place::Memory.writer(None).unwrap().0
     }
 
     fn number(connection: &Connection, sql: &str) -> i64 {
@@ -184,8 +184,8 @@ mod tests {
             let id = queue(&connection, &key, at);
             seen.add(key, at, id);
             assert_eq!(seen.last(&connection, &key).unwrap(), Some(at), "in its own transaction already");
-            seen.step(&connection).unwrap();
-            seen.committed();
+            seen.step(&Tx::unrecorded(&connection)).unwrap();
+            seen.written();
             if at % 20_011 == 0 {
                 seen = Seen::load(&connection).unwrap();
             }
@@ -195,12 +195,12 @@ mod tests {
         for at in 0..total {
             assert_eq!(seen.last(&connection, &key("c", &at.to_string())).unwrap(), Some(at));
         }
-        while !seen.hurry(&connection, 2000).unwrap() {
-            seen.committed();
+        while !seen.hurry(&Tx::unrecorded(&connection), 2000).unwrap() {
+            seen.written();
         }
-        seen.committed();
-        seen.hurry(&connection, 100_000).unwrap();
-        seen.committed();
+        seen.written();
+        seen.hurry(&Tx::unrecorded(&connection), 100_000).unwrap();
+        seen.written();
         assert_eq!(number(&connection, "SELECT count(*) FROM dedupe"), total);
         assert_eq!(number(&connection, "SELECT upto FROM moved"), total);
     }
@@ -210,11 +210,11 @@ mod tests {
         let mut connection = database();
         let mut seen = Seen::default();
         seen.add(key("c", "1"), 1, 1);
-        seen.committed();
+        seen.written();
         seen.begin();
         let transaction = connection.transaction().unwrap();
         seen.add(key("c", "2"), 2, 2);
-        seen.step(&transaction).unwrap();
+        seen.step(&Tx::unrecorded(&transaction)).unwrap();
         drop(transaction);
         seen.rolled_back();
         assert_eq!(seen.last(&connection, &key("c", "1")).unwrap(), Some(1));

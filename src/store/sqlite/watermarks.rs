@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, params};
+use rusqlite::params;
 use smol_str::SmolStr;
 
+use super::tx::Tx;
 use super::{receipts, row};
 use crate::message::Status;
 use crate::store::fold::status_of;
@@ -17,18 +18,16 @@ const SKEW: Millis = 1000;
 
 /// Folds a watermark in, and keeps it for messages that are recorded later; gives the statuses for the platform.
 pub(super) fn receive(
-    connection: &Connection,
+    tx: &Tx<'_>,
     watermark: &Watermark,
     now: Millis,
 ) -> rusqlite::Result<Vec<Arc<Delivery>>> {
-    connection
-        .prepare_cached(
-            "INSERT INTO watermarks (channel, contact, status, up_to, post, at, seen_at) \
+    tx.change(
+        "INSERT INTO watermarks (channel, contact, status, up_to, post, at, seen_at) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
              ON CONFLICT DO UPDATE SET up_to = excluded.up_to, post = excluded.post, at = excluded.at, \
              seen_at = excluded.seen_at WHERE excluded.up_to > up_to",
-        )?
-        .execute(params![
+        params![
             watermark.channel.as_str(),
             watermark.contact.as_str(),
             watermark.status as i64,
@@ -36,8 +35,9 @@ pub(super) fn receive(
             watermark.post.bits(),
             watermark.at,
             now
-        ])?;
-    let messages: Vec<SmolStr> = connection
+        ],
+    )?;
+    let messages: Vec<SmolStr> = tx
         .prepare_cached(
             "SELECT mid FROM messages INDEXED BY messages_open \
              WHERE status < 2 AND channel = ?1 AND contact = ?2 AND sent_at <= ?3 ORDER BY sent_at, mid",
@@ -53,19 +53,16 @@ pub(super) fn receive(
         .collect::<rusqlite::Result<_>>()?;
     let mut new = Vec::new();
     for mid in messages {
-        new.extend(apply(connection, watermark, &mid, now)?);
+        new.extend(apply(tx, watermark, &mid, now)?);
     }
     Ok(new)
 }
 
 /// Folds in the watermarks that came before a message was recorded.
-pub(super) fn catch_up(
-    connection: &Connection,
-    settlement: &Settlement,
-) -> rusqlite::Result<Vec<Arc<Delivery>>> {
+pub(super) fn catch_up(tx: &Tx<'_>, settlement: &Settlement) -> rusqlite::Result<Vec<Arc<Delivery>>> {
     let delivery = &settlement.delivery;
     let (channel, contact) = (&delivery.lane.channel, &delivery.contact);
-    let watermarks: Vec<Watermark> = connection
+    let watermarks: Vec<Watermark> = tx
         .prepare_cached(
             "SELECT status, up_to, post, at FROM watermarks \
              WHERE channel = ?1 AND contact = ?2 AND up_to >= ?3 ORDER BY status",
@@ -86,23 +83,23 @@ pub(super) fn catch_up(
         .collect::<rusqlite::Result<_>>()?;
     let mut new = Vec::new();
     for watermark in &watermarks {
-        new.extend(apply(connection, watermark, &delivery.mid, settlement.at)?);
+        new.extend(apply(tx, watermark, &delivery.mid, settlement.at)?);
     }
     Ok(new)
 }
 
 fn apply(
-    connection: &Connection,
+    tx: &Tx<'_>,
     watermark: &Watermark,
     mid: &SmolStr,
     now: Millis,
 ) -> rusqlite::Result<Option<Arc<Delivery>>> {
     let Watermark { channel, contact, status, .. } = watermark;
-    let Some((_, mut standing)) = receipts::standing(connection, channel, mid)? else { return Ok(None) };
+    let Some((_, mut standing)) = receipts::standing(tx, channel, mid)? else { return Ok(None) };
     // What is said about all messages says nothing of why one was lost.
     let status = (*status).min(Status::Read);
-    let moved = receipts::fold(connection, channel, mid, &mut standing, None, status)?;
+    let moved = receipts::fold(tx, channel, mid, &mut standing, None, status)?;
     let Some(status) = moved.filter(|status| watermark.post.contains(*status)) else { return Ok(None) };
     let new = notice::status_delivery(channel, contact, mid, status, None, watermark.at);
-    row::insert(connection, &new, now, None).map(Some)
+    row::insert(tx, &new, now, None).map(Some)
 }

@@ -1,19 +1,24 @@
-//! The one thread that writes, with group commit: it takes what waits (up to [`BATCH`]), writes it in one
-//! transaction, commits, feeds delivery, then answers everybody.
+//! The one thread that writes, with group commit: it takes what waits (up to [`BATCH`]) and makes the changes in the open
+//! transaction; when the log has them on disk, delivery is fed and everybody is answered, while the next batch is on its
+//! way. The transaction is committed now and then. Without a log it is committed, synced, after each batch.
 //!
-//! Invariant: nobody is answered with success, and nothing is fed, before the commit is on disk. One request
+//! Invariant: nobody is answered with success, and nothing is fed or committed, before it is on disk. One request
 //! that cannot be written does not harm those that happen to be in its batch. After a disk error the database
-//! is opened afresh, so work goes on when the disk does.
+//! is opened afresh, and gets from the log what it lost, so work goes on when the disk does.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::Connection;
 use smol_str::SmolStr;
 use tokio::sync::{mpsc, oneshot};
 
 use super::connect::Place;
 use super::purge::{self, Cursor};
+use super::redo::{self, Changes, Redo};
 use super::seen::Seen;
+use super::tx::Tx;
 use super::{accept, fault, lost, memory, parked, pieces, secret, settle};
 use crate::memory::Remember;
 use crate::store::{
@@ -23,6 +28,11 @@ use crate::world::Millis;
 
 /// How many requests share one commit at most.
 const BATCH: usize = 256;
+/// How long a transaction stays open at most, and when nothing comes: so old may be what another process sees.
+const OPEN_FOR: Duration = Duration::from_millis(100);
+const QUIET: Duration = Duration::from_millis(5);
+/// How many bytes of changes a transaction holds at most, more or less.
+const OPEN_BYTES: usize = 4 << 20;
 
 /// Something to write.
 pub(super) enum Work {
@@ -74,8 +84,16 @@ pub(super) enum Done {
 pub(super) enum Command {
     /// Something to write, and whom to answer.
     Write(Work, oneshot::Sender<Result<Done, StoreError>>),
+    /// Commit what is written, for those who read elsewhere.
+    Publish(oneshot::Sender<Result<(), StoreError>>),
+    /// Something to look up, in what is written.
+    Look(Box<dyn FnOnce(&Connection) + Send>),
     /// Something to do with the connection between two transactions.
+    #[cfg(test)]
     Run(Box<dyn FnOnce(&mut Connection) + Send>),
+    /// Let the next write to the log fail.
+    #[cfg(test)]
+    FailLog,
     /// Finish.
     Close,
 }
@@ -83,131 +101,350 @@ pub(super) enum Command {
 /// The writer's own things.
 pub(super) struct Writer {
     place: Place,
-    pub(super) connection: Connection,
+    connection: Connection,
+    redo: Option<Redo>,
+    open: Option<Open>,
+    /// Whether there is an open transaction, for those who read elsewhere.
+    is_open: Arc<AtomicBool>,
     seen: Seen,
     retention: Retention,
     feed: Feed,
     doubtful: bool,
+    /// The last frame of the log that is on disk, while the database is to be opened afresh.
+    durable: Option<u64>,
+}
+
+/// The open transaction.
+struct Open {
+    since: Instant,
+    bytes: usize,
 }
 
 impl Writer {
-    /// A writer to an open database.
-    pub(super) fn new(
+    /// A writer to the database at a place, which is created or migrated where needed.
+    pub(super) fn open(place: Place, retention: Retention, feed: Feed) -> Result<Self, StoreError> {
+        let (connection, redo) = place.writer(None)?;
+        Self::new(place, connection, redo, retention, feed)
+    }
+
+    /// The writer of the process that comes after the one with this writer, to a database in memory.
+    pub(super) fn succeed(self, retention: Retention, feed: Feed) -> Result<Self, StoreError> {
+        Self::new(self.place, self.connection, None, retention, feed)
+    }
+
+    fn new(
         place: Place,
         connection: Connection,
+        redo: Option<Redo>,
         retention: Retention,
         feed: Feed,
     ) -> Result<Self, StoreError> {
         let seen = Seen::load(&connection).map_err(|error| fault::store_error(&error))?;
-        Ok(Self { place, connection, seen, retention, feed, doubtful: false })
+        let is_open = Arc::default();
+        Ok(Self {
+            place,
+            connection,
+            redo,
+            open: None,
+            is_open,
+            seen,
+            retention,
+            feed,
+            doubtful: false,
+            durable: None,
+        })
+    }
+
+    /// Whether what is written is not committed, which others must ask for.
+    pub(super) fn is_open(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_open)
     }
 
     /// Does one thing at once; whether more may come.
     pub(super) fn obey(&mut self, command: Command) -> bool {
         match command {
             Command::Write(work, reply) => self.write(&mut vec![(work, reply)]),
-            Command::Run(job) => job(&mut self.connection),
+            Command::Publish(reply) => {
+                let _ = reply.send(self.commit());
+            }
+            Command::Look(job) => {
+                // Where it can't be opened, looking says so.
+                let _ = self.reopen();
+                job(&self.connection);
+            }
+            #[cfg(test)]
+            Command::Run(job) => {
+                // It looks at what there is, whatever became of the commit.
+                let _ = self.commit();
+                job(&mut self.connection);
+            }
+            #[cfg(test)]
+            Command::FailLog => self.redo.as_ref().unwrap().fail(),
             Command::Close => return false,
         }
         true
     }
 
-    /// Works until told to close or nobody can ask any more.
-    pub(super) fn run(mut self, mut commands: mpsc::Receiver<Command>) {
-        let mut batch = Vec::with_capacity(BATCH);
-        while let Some(mut command) = commands.blocking_recv() {
-            loop {
-                match command {
-                    Command::Write(work, reply) => batch.push((work, reply)),
-                    Command::Run(job) => {
-                        self.write(&mut batch);
-                        job(&mut self.connection);
-                    }
-                    Command::Close => {
-                        self.write(&mut batch);
-                        return;
-                    }
-                }
-                if batch.len() >= BATCH {
-                    break;
-                }
-                match commands.try_recv() {
-                    Ok(next) => command = next,
-                    Err(_) => break,
-                }
-            }
-            self.write(&mut batch);
+    /// Commits everything, so that the log is not needed any more.
+    fn finish(&mut self) {
+        let ended = self.commit().and_then(|()| match &self.redo {
+            Some(_) => redo::end(&self.connection).map_err(|error| fault::store_error(&error)),
+            None => Ok(()),
+        });
+        if let Err(error) = ended {
+            tracing::error!(%error, "the store is not closed in good order; what was written is in its log");
         }
     }
 
-    /// Writes and answers a batch.
+    /// Works until told to close or nobody can ask any more.
+    pub(super) fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let clock = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            let next = match (&self.open, &clock) {
+                (Some(_), Ok(clock)) => {
+                    clock.block_on(async { tokio::time::timeout(QUIET, commands.recv()).await })
+                }
+                _ => Ok(commands.blocking_recv()),
+            };
+            let is_quiet = next.is_err();
+            let more = match next {
+                Ok(Some(first)) => self.take(first, &mut commands, &mut batch),
+                Ok(None) => false,
+                Err(_) => true,
+            };
+            if !more {
+                break;
+            }
+            let is_due = |open: &Open| open.since.elapsed() >= OPEN_FOR || open.bytes >= OPEN_BYTES;
+            if is_quiet || self.open.as_ref().is_some_and(is_due) {
+                // Those whose changes these are have their answer; what is wrong is told, and the next try comes with
+                // the next request.
+                let _ = self.commit();
+            }
+        }
+        self.finish();
+    }
+
+    /// Does what waits, as much as fits into one batch; whether more may come.
+    fn take(
+        &mut self,
+        first: Command,
+        commands: &mut mpsc::Receiver<Command>,
+        batch: &mut Vec<Request>,
+    ) -> bool {
+        let mut next = Some(first);
+        while let Some(command) = next {
+            match command {
+                Command::Write(work, reply) => batch.push((work, reply)),
+                other => {
+                    self.write(batch);
+                    if !self.obey(other) {
+                        return false;
+                    }
+                }
+            }
+            next = if batch.len() < BATCH { commands.try_recv().ok() } else { None };
+        }
+        self.write(batch);
+        true
+    }
+
+    /// Writes a batch, and sees to it that it is answered.
     fn write(&mut self, batch: &mut Vec<Request>) {
         if batch.is_empty() {
             return;
         }
         if let Err(error) = self.reopen() {
-            refuse(batch, &error);
-            return;
+            return refuse(batch.drain(..).map(|(_, reply)| reply), &error);
         }
-        let done = self.transact(batch.iter().map(|(work, _)| work));
-        match &done {
-            Ok(_) => self.seen.committed(),
-            Err(_) => self.seen.rolled_back(),
+        match self.change(batch.iter().map(|(work, _)| work)) {
+            Ok((done, changes)) => {
+                self.seen.written();
+                let (replies, done) = (batch.drain(..).map(|(_, reply)| reply).collect(), done);
+                self.keep(Answers { replies, done, feed: self.feed.clone() }, changes);
+            }
+            Err(error) => {
+                self.seen.rolled_back();
+                if fault::is_disk(&error) {
+                    self.doubtful = true;
+                } else if batch.len() > 1 {
+                    // One of them is to blame: each on its own.
+                    for request in std::mem::take(batch) {
+                        self.write(&mut vec![request]);
+                    }
+                    return;
+                }
+                refuse(batch.drain(..).map(|(_, reply)| reply), &fault::store_error(&error));
+            }
         }
+    }
+
+    /// Makes the changes of a batch in the open transaction: all, or none.
+    fn change<'a>(
+        &mut self,
+        works: impl Iterator<Item = &'a Work>,
+    ) -> rusqlite::Result<(Vec<Done>, Option<Changes>)> {
+        let begins = self.open.is_none();
+        if begins {
+            self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+            self.open = Some(Open { since: Instant::now(), bytes: 0 });
+            self.is_open.store(true, Ordering::SeqCst);
+        }
+        self.connection.prepare_cached("SAVEPOINT batch")?.execute([])?;
+        let tx = match &self.redo {
+            Some(_) => Tx::recorded(&self.connection),
+            None => Tx::unrecorded(&self.connection),
+        };
+        let done = works
+            .map(|work| work_off(&tx, &mut self.seen, work, &self.retention))
+            .collect::<rusqlite::Result<Vec<Done>>>()
+            .and_then(|done| self.seen.step(&tx).map(|()| done));
+        let changes = tx.into_changes();
         match done {
-            Ok(done) => self.answer(batch.drain(..).zip(done)),
-            Err(error) if fault::is_disk(&error) => {
+            Ok(done) => {
+                self.connection.prepare_cached("RELEASE batch")?.execute([])?;
+                Ok((done, changes))
+            }
+            Err(error) => {
+                // Where even that fails the database is opened afresh.
+                if self.connection.execute_batch("ROLLBACK TO batch; RELEASE batch").is_err() {
+                    self.doubtful = true;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Brings changes that were made to the disk, and then gives the answers.
+    fn keep(&mut self, answers: Answers, changes: Option<Changes>) {
+        match (&mut self.redo, changes) {
+            (Some(redo), Some(changes)) if redo.has_room(&changes) => {
+                if let Some(open) = &mut self.open {
+                    open.bytes += changes.len();
+                }
+                redo.add(&changes, Box::new(|kept| answers.give(kept)));
+            }
+            _ => {
+                let kept = self.seal();
+                answers.give(kept);
+            }
+        }
+    }
+
+    /// Commits, so that everything that was written is in the database on disk, and the log begins anew.
+    fn seal(&mut self) -> Result<(), StoreError> {
+        self.commit()?;
+        let Some(redo) = &mut self.redo else { return Ok(()) };
+        match redo::begin(&self.connection) {
+            Ok(epoch) => redo.turn_over(epoch),
+            Err(error) => {
                 self.doubtful = true;
-                refuse(batch, &fault::store_error(&error));
+                return Err(fault::store_error(&error));
             }
-            Err(error) if batch.len() == 1 => refuse(batch, &fault::store_error(&error)),
-            // One of them is to blame: each on its own.
-            Err(_) => {
-                for request in batch.drain(..) {
-                    self.write(&mut vec![request]);
-                }
+        }
+        Ok(())
+    }
+
+    /// Commits the open transaction, when the log has all of it.
+    fn commit(&mut self) -> Result<(), StoreError> {
+        self.reopen()?;
+        if self.open.is_none() {
+            return Ok(());
+        }
+        let committed = self.redo.as_ref().map(Redo::settle).transpose().and_then(|number| {
+            let noted = number.map_or(Ok(()), |number| redo::set_number(&self.connection, number));
+            noted
+                .and_then(|()| self.connection.prepare_cached("COMMIT")?.execute([]))
+                .map_err(|error| fault::store_error(&error))
+        });
+        match committed {
+            Ok(_) => {
+                self.open = None;
+                self.is_open.store(false, Ordering::SeqCst);
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!(%error, "what was written can't be committed");
+                self.doubtful = true;
+                Err(error)
             }
         }
     }
 
-    fn transact<'a>(&mut self, works: impl Iterator<Item = &'a Work>) -> rusqlite::Result<Vec<Done>> {
-        let retention = self.retention;
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut done = Vec::with_capacity(BATCH);
-        for work in works {
-            done.push(match work {
-                Work::Accept(acceptance) => {
-                    Done::Accepted(accept::accept(&transaction, &mut self.seen, acceptance, &retention)?)
-                }
-                Work::Begin(id) => {
-                    settle::begin(&transaction, *id)?;
-                    Done::Begun
-                }
-                Work::Settle(settlement) => Done::Settled(settle::settle(&transaction, settlement)?),
-                Work::Remember(changes) => {
-                    memory::remember(&transaction, changes)?;
-                    Done::Remembered
-                }
-                Work::Release(now) => Done::Released(pieces::release(&transaction, *now)?),
-                Work::Purge(cursor, now) => {
-                    Done::Purged(purge::slice(&transaction, &mut self.seen, cursor, *now, &retention)?)
-                }
-                Work::Retry(ids, at) => Done::Retried(lost::retry(&transaction, ids, *at)?),
-                Work::DropLost(ids) => Done::Dropped(lost::drop(&transaction, ids)?),
-                Work::DropParked(ids) => Done::Dropped(parked::drop(&transaction, ids)?),
-                Work::Secret(name, fresh) => Done::Secret(secret::secret(&transaction, name, fresh)?),
-            });
+    /// A fresh connection after a disk error, which gets from the log what was not committed; an in-memory database would
+    /// be gone with its connection.
+    fn reopen(&mut self) -> Result<(), StoreError> {
+        let is_broken = self.redo.as_ref().is_some_and(Redo::is_broken);
+        if !self.doubtful && !is_broken {
+            return Ok(());
         }
-        self.seen.step(&transaction)?;
-        // Dropping the transaction on an error above, or a failed commit, rolls it back.
-        transaction.commit()?;
-        Ok(done)
+        if !matches!(self.place, Place::File(_)) {
+            self.doubtful = false;
+            if self.open.take().is_some() {
+                let _ = self.connection.execute_batch("ROLLBACK");
+            }
+            return Ok(());
+        }
+        self.doubtful = true;
+        let durable = self.redo.take().map(Redo::stop);
+        if durable.is_some() {
+            self.durable = durable;
+        }
+        // The old one goes first, with its locks.
+        let none = Connection::open_in_memory().map_err(|error| fault::store_error(&error))?;
+        drop(std::mem::replace(&mut self.connection, none));
+        self.open = None;
+        let (connection, redo) = self.place.writer(self.durable).map_err(|error| match error {
+            StoreError::Open { reason, .. } => StoreError::Unavailable(reason),
+            other => other,
+        })?;
+        (self.connection, self.redo) = (connection, redo);
+        self.seen = Seen::load(&self.connection).map_err(|error| fault::store_error(&error))?;
+        self.is_open.store(false, Ordering::SeqCst);
+        (self.doubtful, self.durable) = (false, None);
+        Ok(())
     }
+}
 
-    fn answer(&self, done: impl Iterator<Item = (Request, Done)>) {
-        let mut answers = Vec::with_capacity(BATCH);
-        for ((_, reply), done) in done {
-            let new = match &done {
+fn work_off(tx: &Tx<'_>, seen: &mut Seen, work: &Work, retention: &Retention) -> rusqlite::Result<Done> {
+    Ok(match work {
+        Work::Accept(acceptance) => Done::Accepted(accept::accept(tx, seen, acceptance, retention)?),
+        Work::Begin(id) => {
+            settle::begin(tx, *id)?;
+            Done::Begun
+        }
+        Work::Settle(settlement) => Done::Settled(settle::settle(tx, settlement)?),
+        Work::Remember(changes) => {
+            memory::remember(tx, changes)?;
+            Done::Remembered
+        }
+        Work::Release(now) => Done::Released(pieces::release(tx, *now)?),
+        Work::Purge(cursor, now) => Done::Purged(purge::slice(tx, seen, cursor, *now, retention)?),
+        Work::Retry(ids, at) => Done::Retried(lost::retry(tx, ids, *at)?),
+        Work::DropLost(ids) => Done::Dropped(lost::drop(tx, ids)?),
+        Work::DropParked(ids) => Done::Dropped(parked::drop(tx, ids)?),
+        Work::Secret(name, fresh) => Done::Secret(secret::secret(tx, name, fresh)?),
+    })
+}
+
+type Reply = oneshot::Sender<Result<Done, StoreError>>;
+type Request = (Work, Reply);
+
+/// The answers to a batch, with what is fed before they are given.
+struct Answers {
+    replies: Vec<Reply>,
+    done: Vec<Done>,
+    feed: Feed,
+}
+
+impl Answers {
+    fn give(self, kept: Result<(), StoreError>) {
+        if let Err(error) = kept {
+            return refuse(self.replies.into_iter(), &error);
+        }
+        for done in &self.done {
+            let new = match done {
                 Done::Accepted(accepted) => accepted.new.as_slice(),
                 Done::Settled(settled) => settled.new.as_slice(),
                 Done::Released(released) => released.as_slice(),
@@ -217,34 +454,17 @@ impl Writer {
             for delivery in new {
                 self.feed.push(delivery);
             }
-            answers.push((reply, done));
         }
-        for (reply, done) in answers {
+        for (reply, done) in self.replies.into_iter().zip(self.done) {
             // A caller that went away is served by the feed.
             let _ = reply.send(Ok(done));
         }
     }
-
-    /// A fresh connection after a disk error; an in-memory database would be gone with its connection.
-    fn reopen(&mut self) -> Result<(), StoreError> {
-        if self.doubtful && matches!(self.place, Place::File(_)) {
-            self.connection = self.place.writer().map_err(|error| match error {
-                StoreError::Open { reason, .. } => StoreError::Unavailable(reason),
-                other => other,
-            })?;
-            // Whether the transaction that failed is on disk is not known.
-            self.seen = Seen::load(&self.connection).map_err(|error| fault::store_error(&error))?;
-        }
-        self.doubtful = false;
-        Ok(())
-    }
 }
 
-type Request = (Work, oneshot::Sender<Result<Done, StoreError>>);
-
-fn refuse(batch: &mut Vec<Request>, error: &StoreError) {
-    tracing::error!(%error, requests = batch.len(), "nothing was written");
-    for (_, reply) in batch.drain(..) {
+fn refuse(replies: impl ExactSizeIterator<Item = Reply>, error: &StoreError) {
+    tracing::error!(%error, requests = replies.len(), "nothing was written");
+    for reply in replies {
         let _ = reply.send(Err(error.clone()));
     }
 }
