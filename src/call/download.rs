@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{Stream, StreamExt as _, stream};
 use smol_str::SmolStr;
+use url::Url;
 
 use super::request::Outgoing;
 use super::transport::{HttpTransport, Transport, TransportError, classify};
@@ -37,7 +38,7 @@ pub type Opening<'a> = BoxFuture<'a, Result<Download, TransportError>>;
 pub(super) fn at_once<'a>(
     transport: &'a (impl Transport + ?Sized),
     request: &'a Outgoing,
-    url: &'a str,
+    url: &'a Url,
 ) -> Opening<'a> {
     Box::pin(async move {
         let response = transport.exchange(request, url).await?;
@@ -49,7 +50,7 @@ pub(super) fn at_once<'a>(
 impl HttpTransport {
     /// Opens a download. The time of the request is that until the head of the response; each piece of its body may
     /// take as long again.
-    pub(super) async fn download(&self, request: &Outgoing, url: &str) -> Result<Download, TransportError> {
+    pub(super) async fn download(&self, request: &Outgoing, url: &Url) -> Result<Download, TransportError> {
         let builder = self.request(request, url)?;
         let within = request.timeout;
         let response = tokio::time::timeout(within, builder.send())

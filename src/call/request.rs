@@ -24,7 +24,7 @@ pub struct Outgoing {
     /// The method, in upper case.
     pub method: SmolStr,
     /// The URLs that are tried in turn, with their query.
-    pub urls: Vec<String>,
+    pub urls: Vec<Url>,
     /// The headers; names in lower case.
     pub headers: Vec<(SmolStr, String)>,
     /// The body.
@@ -43,10 +43,9 @@ impl fmt::Debug for Outgoing {
 }
 
 impl Outgoing {
-    /// The host that it goes to, with the port; `None` if there are several URLs, or it is no URL.
+    /// The host that it goes to, with the port; `None` if there are several URLs.
     pub fn host(&self) -> Option<SmolStr> {
         let [url] = self.urls.as_slice() else { return None };
-        let url = Url::parse(url).ok()?;
         let host = url.host_str()?;
         Some(format_smolstr!("{host}:{}", url.port_or_known_default().unwrap_or_default()))
     }
@@ -79,7 +78,7 @@ pub fn build(request: &Request, timeout: Duration, env: &mut Env<'_>) -> Result<
     } else if signs {
         return Err(Failure("a request that is signed has one URL".into()));
     }
-    let urls = urls.into_iter().map(|url| with_query(url, &query).into()).collect();
+    let urls = urls.into_iter().map(|url| with_query(url, &query)).collect();
     Ok(Outgoing { method, urls, headers, body: payload, shown, timeout })
 }
 
@@ -160,7 +159,7 @@ mod tests {
     fn what_is_sent_is_not_shown_to_a_debugger() {
         let outgoing = Outgoing {
             method: "POST".into(),
-            urls: vec!["https://x.io/bots3cret/send".into()],
+            urls: vec!["https://x.io/bots3cret/send".parse().unwrap()],
             headers: vec![("authorization".into(), "Bearer s3cret".into())],
             body: Payload::Bytes(bytes::Bytes::from_static(b"s3cret")),
             shown: Shown::Json(Value::text("s3cret")),

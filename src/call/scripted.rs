@@ -2,6 +2,8 @@
 
 use std::sync::Mutex;
 
+use url::Url;
+
 use super::request::Outgoing;
 use super::response::Response;
 use super::transport::{Answer, Transport, TransportError};
@@ -42,7 +44,7 @@ impl Scripted {
         if let Ok(mut requests) = self.requests.lock() {
             requests.push(request.clone());
         }
-        let url = request.urls.first().map(String::as_str).unwrap_or_default();
+        let url = request.urls.first().map(Url::as_str).unwrap_or_default();
         let bare = url.split('?').next().unwrap_or_default();
         let mut answers =
             self.answers.lock().map_err(|_| TransportError::Connect("the script is broken".into()))?;
@@ -62,7 +64,7 @@ impl Scripted {
 }
 
 impl Transport for Scripted {
-    fn exchange<'a>(&'a self, request: &'a Outgoing, _: &'a str) -> Answer<'a> {
+    fn exchange<'a>(&'a self, request: &'a Outgoing, _: &'a Url) -> Answer<'a> {
         Box::pin(std::future::ready(self.answer(request)))
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use smol_str::SmolStr;
+use url::Url;
 
 use super::body::Payload;
 use super::download::{Opening, at_once};
@@ -78,10 +79,10 @@ pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<Response, TransportErro
 /// Sends requests.
 pub trait Transport: Send + Sync {
     /// Sends a request to one of its URLs.
-    fn exchange<'a>(&'a self, request: &'a Outgoing, url: &'a str) -> Answer<'a>;
+    fn exchange<'a>(&'a self, request: &'a Outgoing, url: &'a Url) -> Answer<'a>;
 
     /// Sends a request to one of its URLs, for a response that is read as it comes.
-    fn open<'a>(&'a self, request: &'a Outgoing, url: &'a str) -> Opening<'a> {
+    fn open<'a>(&'a self, request: &'a Outgoing, url: &'a Url) -> Opening<'a> {
         at_once(self, request, url)
     }
 }
@@ -144,20 +145,19 @@ impl HttpTransport {
     pub(super) fn request(
         &self,
         request: &Outgoing,
-        url: &str,
+        url: &Url,
     ) -> Result<reqwest::RequestBuilder, TransportError> {
-        let url: reqwest::Url = url.parse().map_err(|error| TransportError::Connect(format!("{error}")))?;
-        self.policy.check(&url)?;
+        self.policy.check(url)?;
         let method = reqwest::Method::from_bytes(request.method.as_bytes())
             .map_err(|_| TransportError::Connect(format!("`{}` is not a method", request.method)))?;
-        let mut builder = self.client.request(method, url);
+        let mut builder = self.client.request(method, url.clone());
         for (name, value) in &request.headers {
             builder = builder.header(name.as_str(), value);
         }
         Ok(builder)
     }
 
-    async fn run(&self, request: &Outgoing, url: &str) -> Result<Response, TransportError> {
+    async fn run(&self, request: &Outgoing, url: &Url) -> Result<Response, TransportError> {
         let builder = self.request(request, url)?;
         let response = match request.body.bytes() {
             Some(body) => {
@@ -206,11 +206,11 @@ impl HttpTransport {
 }
 
 impl Transport for HttpTransport {
-    fn exchange<'a>(&'a self, request: &'a Outgoing, url: &'a str) -> Answer<'a> {
+    fn exchange<'a>(&'a self, request: &'a Outgoing, url: &'a Url) -> Answer<'a> {
         Box::pin(self.run(request, url))
     }
 
-    fn open<'a>(&'a self, request: &'a Outgoing, url: &'a str) -> Opening<'a> {
+    fn open<'a>(&'a self, request: &'a Outgoing, url: &'a Url) -> Opening<'a> {
         Box::pin(self.download(request, url))
     }
 }
@@ -248,7 +248,7 @@ mod tests {
         let transport = HttpTransport::new(NetworkPolicy::default()).unwrap();
         let request = |url: &str| Outgoing {
             method: "GET".into(),
-            urls: vec![url.into()],
+            urls: vec![url.parse().unwrap()],
             headers: vec![],
             body: Payload::Nothing,
             shown: super::super::Shown::Nothing,

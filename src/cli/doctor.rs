@@ -7,7 +7,7 @@ use clap::ValueEnum;
 
 use super::channels::{live, transport};
 use super::{Trouble, Verdict, print};
-use crate::call::{HttpTransport, Outgoing, Payload, Response, Shown, Transport as _};
+use crate::call::{self, HttpTransport, Outgoing, Payload, Response, Shown};
 use crate::diagnostic::text;
 use crate::expression::Value;
 use crate::load::{Settings, read_installation};
@@ -186,15 +186,19 @@ fn public_url(public_url: &str) -> Check {
 /// Whether the gateway answers where providers look for it.
 async fn reachable(settings: &Settings, transport: &HttpTransport) -> Check {
     let url = format!("{}/healthz", settings.public_url);
+    let parsed = match url.parse() {
+        Ok(parsed) => parsed,
+        Err(error) => return Check::new("gateway", Health::Bad, format!("{url} is no URL: {error}")),
+    };
     let request = Outgoing {
         method: "GET".into(),
-        urls: vec![url.clone()],
+        urls: vec![parsed],
         headers: Vec::new(),
         body: Payload::Nothing,
         shown: Shown::Nothing,
         timeout: TIMEOUT,
     };
-    let (health, message) = match transport.exchange(&request, &url).await {
+    let (health, message) = match call::send(transport, &request).await {
         Ok(response) if response.status == 200 && response.body.starts_with(b"ok") => {
             (Health::Good, format!("{url} answers"))
         }

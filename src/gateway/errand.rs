@@ -22,7 +22,10 @@ pub async fn drive(errand: &mut Errand<'_>, transport: &dyn Transport, calls: &C
             Next::Request(request) => {
                 let answer = call::send(transport, &request).await;
                 if let (Ok(response), false) = (&answer, errand.is_call()) {
-                    last = Some((request.urls.first().cloned().unwrap_or_default(), response.clone()));
+                    last = Some((
+                        request.urls.first().map(ToString::to_string).unwrap_or_default(),
+                        response.clone(),
+                    ));
                 }
                 errand.answer(answer);
             }

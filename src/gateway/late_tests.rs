@@ -28,7 +28,7 @@ send:
 /// What the platform was told, as JSON text.
 fn told(provider: &Scripted) -> Vec<String> {
     let requests = provider.requests();
-    let posted = requests.iter().filter(|request| request.urls[0].starts_with("https://platform."));
+    let posted = requests.iter().filter(|request| request.urls[0].as_str().starts_with("https://platform."));
     posted.map(|it| String::from_utf8_lossy(&it.body.bytes().unwrap_or_default()).into_owned()).collect()
 }
 
@@ -54,7 +54,7 @@ async fn a_call_that_fails_for_now_delays_a_message_and_what_it_remembers_is_the
     let body = r#"{"contactId":"a","message":{"type":"text","text":"hi"}}"#;
     gateway.accept_message(Some("c"), Some("Bearer t0ken"), body.into()).await.unwrap();
     settled(&gateway).await;
-    let sent = provider.requests().into_iter().find(|request| request.urls[0].ends_with("/send"));
+    let sent = provider.requests().into_iter().find(|request| request.urls[0].as_str().ends_with("/send"));
     assert_eq!(sent.unwrap().body.bytes().unwrap(), r#"{"t":"hi","seen":"the body"}"#);
 }
 

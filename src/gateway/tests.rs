@@ -184,7 +184,8 @@ async fn many_messages_fetch_one_token_and_a_retry_repeats_no_call() {
     settled(&gateway).await;
     gateway.finish(Duration::from_secs(5)).await;
     let requests = provider.requests();
-    let count = |url: &str| requests.iter().filter(|request| request.urls[0].starts_with(url)).count();
+    let count =
+        |url: &str| requests.iter().filter(|request| request.urls[0].as_str().starts_with(url)).count();
     assert_eq!(count("https://x.io/token"), 1, "one makes the call, the others wait for its value");
     assert_eq!(
         count("https://x.io/upload"),
@@ -192,7 +193,7 @@ async fn many_messages_fetch_one_token_and_a_retry_repeats_no_call() {
         "once for each message, also for the one that was tried again"
     );
     assert_eq!(count("https://x.io/send"), 5);
-    assert!(requests.iter().filter(|request| request.urls[0].ends_with("/send")).all(|it| {
+    assert!(requests.iter().filter(|request| request.urls[0].as_str().ends_with("/send")).all(|it| {
         it.headers.iter().any(|(name, value)| name == "authorization" && value == "Bearer t1")
     }));
 }

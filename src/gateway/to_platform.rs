@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use smol_str::SmolStr;
+use url::Url;
 
 use super::Channels;
 use super::conversations::Conversations;
@@ -88,7 +89,13 @@ impl ToPlatform {
         if let Err(error) = self.media.link(channel, &mut event).await {
             return retry("store", &error.to_string(), None);
         }
-        let request = match request(channel, &event) {
+        let url = match channel.webhook_url.parse() {
+            Ok(url) => url,
+            Err(error) => {
+                return retry("connect", &format!("the platform's URL is not valid: {error}"), None);
+            }
+        };
+        let request = match request(channel, url, &event) {
             Ok(Some(request)) => request,
             Ok(None) => return Outcome::Sent { ids: Vec::new(), rest: None },
             Err(fault) => return Outcome::Failed { fault },
@@ -149,7 +156,7 @@ fn broken(message: String) -> Fault {
 }
 
 /// The request that posts an event; none for an event that the platform has no use for.
-fn request(channel: &ChannelSettings, event: &Event) -> Result<Option<Outgoing>, Fault> {
+fn request(channel: &ChannelSettings, url: Url, event: &Event) -> Result<Option<Outgoing>, Fault> {
     let Some(body) = request_body(&channel.platform, event).map_err(|problem| broken(problem.to_string()))?
     else {
         return Ok(None);
@@ -157,7 +164,7 @@ fn request(channel: &ChannelSettings, event: &Event) -> Result<Option<Outgoing>,
     let json = body.to_json().ok_or_else(|| broken("the event holds bytes".into()))?;
     Ok(Some(Outgoing {
         method: SmolStr::new_static("POST"),
-        urls: vec![channel.webhook_url.clone()],
+        urls: vec![url],
         headers: vec![
             (SmolStr::new_static("authorization"), channel.token.bearer()),
             (SmolStr::new_static("content-type"), "application/json".into()),

@@ -108,7 +108,9 @@ async fn find(
             NextFetch::Download(request) => request,
         };
         let request = dressed(*request, head, asked);
-        let url = request.urls.first().map(String::as_str).unwrap_or_default();
+        let Some(url) = request.urls.first() else {
+            return Err(NoFile::Refused("the request has no URL".into()));
+        };
         let download = transport.open(&request, url).await.map_err(|error| unreachable(&error))?;
         match (download.status, download.header("location")) {
             (301 | 302 | 303 | 307 | 308, Some(location)) => {

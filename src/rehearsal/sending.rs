@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use smol_str::SmolStr;
+use url::{Url, form_urlencoded};
 
 use super::kept::{Kept, shown};
 use super::stage::Stage;
@@ -149,9 +150,9 @@ fn failed_status(stage: &Stage<'_>, message: &Outbound, fault: &Fault) -> Option
 }
 
 pub(super) fn request_json(request: &Outgoing) -> Value {
-    let url = request.urls.first().map(String::as_str).unwrap_or_default();
+    let url = request.urls.first().map(Url::as_str).unwrap_or_default();
     let (bare, query) = url.split_once('?').unwrap_or((url, ""));
-    let query: Vec<(SmolStr, Value)> = url::form_urlencoded::parse(query.as_bytes())
+    let query: Vec<(SmolStr, Value)> = form_urlencoded::parse(query.as_bytes())
         .map(|(name, value)| (SmolStr::new(name), Value::text(value)))
         .collect();
     let headers = request.headers.iter().map(|(name, value)| (name.clone(), Value::text(value)));

@@ -133,17 +133,27 @@ fn without_receipts(town: &Town) {
     town.provider.script(&answer);
 }
 
-#[test]
-fn a_full_disk_refuses_politely_and_loses_nothing() {
+/// A disk of that size gets full.
+fn gets_full(what: &str, kilobytes: u32) {
     let _turn = among_others();
-    let Some(disk) = SmallDisk::mount(3000) else {
+    let Some(disk) = SmallDisk::mount(kilobytes) else {
         say("SKIPPED: this needs the right to mount a file system (root)");
         return;
     };
     let store = Some(format!("sqlite:{}", disk.path.join("patchcord.db").display()));
     let town = Setup { store, ..fast() }.start();
     without_receipts(&town);
-    survives("full disk", &town, || disk.remount("size=200000k"));
+    survives(what, &town, || disk.remount("size=200000k"));
+}
+
+#[test]
+fn a_full_disk_refuses_politely_and_loses_nothing() {
+    gets_full("full disk without room for a log", 3000);
+}
+
+#[test]
+fn a_disk_that_gets_full_behind_the_log_refuses_politely_and_loses_nothing() {
+    gets_full("full disk behind the log", 22_000);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use patchcord::world::{Clock as _, Millis};
 use serde_json::{Value, json};
 use smol_str::SmolStr;
 use tokio::time::sleep;
+use url::Url;
 
 use super::carrier::Wire;
 use super::log::{CALL, Event, Item, Said};
@@ -23,10 +24,10 @@ struct Read {
 }
 
 impl Transport for Wire {
-    fn exchange<'a>(&'a self, request: &'a Outgoing, url: &'a str) -> Answer<'a> {
+    fn exchange<'a>(&'a self, request: &'a Outgoing, url: &'a Url) -> Answer<'a> {
         Box::pin(async move {
             self.breathe().await;
-            let read = read(url, &request.body.bytes().unwrap());
+            let read = read(url.as_str(), &request.body.bytes().unwrap());
             let token = request.headers.iter().find(|(name, _)| name == "authorization");
             let token = token.map(|(_, value)| value.trim_start_matches("Bearer "));
             let terms = Terms { part: read.part, token, timeout: Some(request.timeout) };

@@ -3,13 +3,15 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use url::Url;
+
 use crate::call::{Answer, Outgoing, Payload, Shown, Transport, TransportError, send, send_once};
 
 /// Fails in one way at the first URL and in another at the second, and notes which were tried.
 struct Failing(TransportError, Mutex<Vec<String>>);
 
 impl Transport for Failing {
-    fn exchange<'a>(&'a self, _: &'a Outgoing, url: &'a str) -> Answer<'a> {
+    fn exchange<'a>(&'a self, _: &'a Outgoing, url: &'a Url) -> Answer<'a> {
         self.1.lock().unwrap().push(url.to_string());
         let error = self.0.clone();
         Box::pin(async { Err(error) })
@@ -20,7 +22,7 @@ impl Transport for Failing {
 async fn a_request_that_must_not_arrive_twice_goes_nowhere_else_once_it_may_have_arrived() {
     let request = Outgoing {
         method: "POST".into(),
-        urls: vec!["one".into(), "two".into()],
+        urls: vec!["http://one".parse().unwrap(), "http://two".parse().unwrap()],
         headers: vec![],
         body: Payload::Nothing,
         shown: Shown::Nothing,

@@ -38,14 +38,14 @@ async fn what_many_channels_send_at_once_finds_its_connections_again() {
     let transport = HttpTransport::new(NetworkPolicy { allow_private: true }).unwrap();
     let request = Outgoing {
         method: "GET".into(),
-        urls: vec![url.clone()],
+        urls: vec![url.parse().unwrap()],
         headers: vec![],
         body: Payload::Nothing,
         shown: Shown::Nothing,
         timeout: Duration::from_secs(20),
     };
     for round in 0..5 {
-        let answers = join_all((0..AT_ONCE).map(|_| transport.exchange(&request, &url))).await;
+        let answers = join_all((0..AT_ONCE).map(|_| transport.exchange(&request, &request.urls[0]))).await;
         assert!(
             answers.iter().all(|answer| answer.as_ref().is_ok_and(|answer| answer.status == 200)),
             "{round}"

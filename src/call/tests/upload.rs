@@ -17,7 +17,7 @@ const OPEN: NetworkPolicy = NetworkPolicy { allow_private: true };
 fn request(url: &str, body: Payload) -> Outgoing {
     Outgoing {
         method: "POST".into(),
-        urls: vec![url.into()],
+        urls: vec![url.parse().unwrap()],
         headers: vec![],
         body,
         shown: Shown::Nothing,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use smol_str::SmolStr;
 
 use super::read;
-use crate::call::{HttpTransport, NetworkPolicy, Outgoing, Payload, Shown, Transport as _};
+use crate::call::{self, HttpTransport, NetworkPolicy, Outgoing, Payload, Shown};
 use crate::cli::Trouble;
 use crate::gateway::{Changed, Desk, StartError, Which};
 use crate::load::{AdminSettings, Settings, read_admin, read_installation};
@@ -115,33 +115,32 @@ async fn by_gateway(config: &Path, order: &Order) -> Result<Changed, Trouble> {
             config.display()
         )));
     };
-    let request = request(&admin, order);
     let trouble = |problem: String| {
         Trouble(format!("the running gateway was asked at {} (`admin`): {problem}", admin.listen))
     };
     let transport = HttpTransport::new(NetworkPolicy { allow_private: true });
     let transport = transport.map_err(|error| trouble(error.to_string()))?;
-    let url = request.urls.first().map(String::as_str).unwrap_or_default();
-    let answer = transport.exchange(&request, url).await.map_err(|error| trouble(error.to_string()))?;
+    let request = request(&admin, order).map_err(|error| trouble(error.to_string()))?;
+    let answer = call::send(&transport, &request).await.map_err(|error| trouble(error.to_string()))?;
     if answer.status != 200 {
         return Err(trouble(format!("{} {}", answer.status, String::from_utf8_lossy(&answer.body))));
     }
     serde_json::from_slice(&answer.body).map_err(|error| trouble(error.to_string()))
 }
 
-fn request(admin: &AdminSettings, order: &Order) -> Outgoing {
+fn request(admin: &AdminSettings, order: &Order) -> Result<Outgoing, url::ParseError> {
     // Who listens everywhere is asked here.
     let here = admin.listen.replace("0.0.0.0:", "127.0.0.1:").replace("[::]:", "[::1]:");
     let mut headers = vec![(SmolStr::new_static("content-type"), "application/json".to_owned())];
     if let Some(token) = &admin.token {
         headers.push((SmolStr::new_static("authorization"), token.bearer()));
     }
-    Outgoing {
+    Ok(Outgoing {
         method: SmolStr::new_static("POST"),
-        urls: vec![format!("http://{here}{}", order.path())],
+        urls: vec![format!("http://{here}{}", order.path()).parse()?],
         headers,
         body: Payload::Bytes(order.body().into()),
         shown: Shown::Nothing,
         timeout: PATIENCE,
-    }
+    })
 }

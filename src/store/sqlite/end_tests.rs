@@ -135,12 +135,16 @@ async fn work(store: &SqliteStore, number: usize) {
     // Now and then so much that the log is full.
     outbound.payload = Bytes::from(vec![b'y'; if number % 7 == 6 { 5 << 20 } else { 300 }]);
     let mut piece = inbound("a", &format!("piece-{number}"), None);
-    piece.piece = Some(Piece { key: "k".into(), index: u16::try_from(number % 2).unwrap(), total: 2, ttl: 5 });
+    piece.piece =
+        Some(Piece { key: "k".into(), index: u16::try_from(number % 2).unwrap(), total: 2, ttl: 5 });
     let key = format!("key-{}", number / 2);
     let accepted = store
         .accept(Acceptance {
             at: 10,
-            webhook: Some(webhook(number, if number.is_multiple_of(3) { Verdict::Parked } else { Verdict::Accepted })),
+            webhook: Some(webhook(
+                number,
+                if number.is_multiple_of(3) { Verdict::Parked } else { Verdict::Accepted },
+            )),
             deliveries: vec![outbound, inbound("b", &key, Some(&key)), piece],
             receipts: vec![Receipt {
                 channel: "c".into(),

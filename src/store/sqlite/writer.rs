@@ -4,7 +4,8 @@
 //!
 //! Invariant: nobody is answered with success, and nothing is fed or committed, before it is on disk. One request
 //! that cannot be written does not harm those that happen to be in its batch. After a disk error the database
-//! is opened afresh, and gets from the log what it lost, so work goes on when the disk does.
+//! is opened afresh, and gets from the log what it lost, so work goes on when the disk does. (Savepoints would spare that
+//! after a request that can't be written, which hardly ever is, and cost every other.)
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -266,9 +267,8 @@ impl Writer {
             }
             Err(error) => {
                 self.seen.rolled_back();
-                if fault::is_disk(&error) {
-                    self.doubtful = true;
-                } else if batch.len() > 1 {
+                self.doubtful = true;
+                if !fault::is_disk(&error) && batch.len() > 1 {
                     // One of them is to blame: each on its own.
                     for request in std::mem::take(batch) {
                         self.write(&mut vec![request]);
@@ -280,40 +280,25 @@ impl Writer {
         }
     }
 
-    /// Makes the changes of a batch in the open transaction: all, or none.
+    /// Makes the changes of a batch in the open transaction, which is of no use any more after an error.
     fn change<'a>(
         &mut self,
         works: impl Iterator<Item = &'a Work>,
     ) -> rusqlite::Result<(Vec<Done>, Option<Changes>)> {
-        let begins = self.open.is_none();
-        if begins {
+        if self.open.is_none() {
             self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
             self.open = Some(Open { since: Instant::now(), bytes: 0 });
             self.is_open.store(true, Ordering::SeqCst);
         }
-        self.connection.prepare_cached("SAVEPOINT batch")?.execute([])?;
         let tx = match &self.redo {
             Some(_) => Tx::recorded(&self.connection),
             None => Tx::unrecorded(&self.connection),
         };
         let done = works
             .map(|work| work_off(&tx, &mut self.seen, work, &self.retention))
-            .collect::<rusqlite::Result<Vec<Done>>>()
-            .and_then(|done| self.seen.step(&tx).map(|()| done));
-        let changes = tx.into_changes();
-        match done {
-            Ok(done) => {
-                self.connection.prepare_cached("RELEASE batch")?.execute([])?;
-                Ok((done, changes))
-            }
-            Err(error) => {
-                // Where even that fails the database is opened afresh.
-                if self.connection.execute_batch("ROLLBACK TO batch; RELEASE batch").is_err() {
-                    self.doubtful = true;
-                }
-                Err(error)
-            }
-        }
+            .collect::<rusqlite::Result<Vec<Done>>>()?;
+        self.seen.step(&tx)?;
+        Ok((done, tx.into_changes()))
     }
 
     /// Brings changes that were made to the disk, and then gives the answers.

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use patchcord::store::{self, Options};
 use serde_json::json;
 
 use super::disk::{Dice, Disk, Tree};
@@ -62,7 +63,7 @@ fn promised(disk: &Disk, lies: bool) -> (Promised, Town) {
     (promised, town)
 }
 
-/// Opens an image as SQLite would after the cut; the ids that it holds, or why it can't be used.
+/// Opens an image as a gateway would after the cut; the ids that it holds, or why it can't be used.
 fn held(tree: &Tree, root: &Path, into: &Path) -> Result<BTreeSet<String>, String> {
     let _ = std::fs::remove_dir_all(into);
     std::fs::create_dir_all(into).unwrap();
@@ -77,20 +78,13 @@ fn held(tree: &Tree, root: &Path, into: &Path) -> Result<BTreeSet<String>, Strin
     if !path.exists() {
         return Ok(BTreeSet::new());
     }
+    let store = store::open(&format!("sqlite:{}", path.display()), &Options::default(), store::feed(1).0);
+    drop(store.map_err(|error| error.to_string())?);
     let read = || -> rusqlite::Result<Result<BTreeSet<String>, String>> {
         let database = rusqlite::Connection::open(path)?;
         let verdict: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
         if verdict != "ok" {
             return Ok(Err(verdict));
-        }
-        // Before the first migration there is no table, and nothing was promised.
-        let tables: i64 = database.query_row(
-            "SELECT count(*) FROM sqlite_schema WHERE name = 'deliveries'",
-            [],
-            |row| row.get(0),
-        )?;
-        if tables == 0 {
-            return Ok(Ok(BTreeSet::new()));
         }
         let mut statement = database.prepare("SELECT mid FROM deliveries")?;
         let ids = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
@@ -105,9 +99,13 @@ fn broken(disk: &Disk, promised: &Promised, cuts: u64, seed: u64) -> (u64, usize
     let (mut broken, mut lost_sectors, mut examples) = (0, 0, Vec::new());
     for cut in 0..cuts {
         let mut dice = Dice(seed.wrapping_add(cut));
-        // One in eight at the very end, the others anywhere.
-        let end = disk.position();
-        let upto = if cut % 8 == 0 { end } else { dice.below(end) };
+        // One in eight at the very end, one anywhere, the others where something was promised.
+        let (begin, end) = (promised.iter().map(|(at, _)| *at).min().unwrap_or(0), disk.position());
+        let upto = match cut % 8 {
+            0 => end,
+            1 => dice.below(end),
+            _ => begin + dice.below(end - begin),
+        };
         let (tree, lost) = disk.image(upto, &mut dice);
         lost_sectors += lost;
         let due = promised.iter().filter(|(at, _)| *at <= upto);
