@@ -62,6 +62,7 @@ pub(super) fn gateway_of(mapping: &str, transport: Arc<dyn Transport>) -> Gatewa
             webhook_url: "https://platform.example/".into(),
             token: Token::new("t0ken"),
             platform_rate: Limits::default().rate,
+            platform_batch: 1,
             statuses: vec![],
             limits: Limits::default(),
             retry: Retry::default(),
