@@ -10,7 +10,7 @@
 //! one delivery of a contact is under way. Memory is bounded: a window of deliveries for each stream, a share of it per contact, and
 //! nothing but a mark for a contact that waits for a retry, so that such contacts do not use up the window.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use smol_str::SmolStr;
@@ -342,6 +342,8 @@ impl Queue {
     /// next for the contact, at most `most`, up to the first that may not go yet.
     ///
     /// Whatever was tried before goes alone: what the other side does not digest takes nothing else with it for long.
+    /// What is told of one message goes one by one: when its answer is lost and it is told again, nothing later is taken
+    /// back.
     pub fn more(
         &self,
         first: &Delivery,
@@ -353,7 +355,10 @@ impl Queue {
         let Some(known) = known.filter(|known| first.id > known.alone_upto && is_fresh(first)) else {
             return Vec::new();
         };
-        let goes = |it: &&Arc<Delivery>| it.bulk == first.bulk && is_fresh(it) && may_go(it);
+        let mut mids = HashSet::from([first.mid.clone()]);
+        let goes = |it: &&Arc<Delivery>| {
+            it.bulk == first.bulk && is_fresh(it) && may_go(it) && mids.insert(it.mid.clone())
+        };
         known.held.iter().take(most).take_while(goes).cloned().collect()
     }
 

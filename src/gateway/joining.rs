@@ -14,7 +14,7 @@ const LARGEST: usize = 256 << 10;
 
 impl ToPlatform {
     /// Adds to what is posted of `first` as many of `more` as may go with it; [`Beside`] tells how many. What has to be
-    /// asked for anything, or can't be posted, goes alone, and so does what would make the request too large.
+    /// asked for anything, or is not posted, goes alone, and so does what would make the request too large.
     pub(super) async fn join(
         &self,
         channel: &ChannelSettings,
@@ -38,12 +38,9 @@ impl ToPlatform {
                 return;
             }
             match Posting::of(&channel.platform, &event) {
-                Ok(Some(next)) if posting.join(&next, channel.platform_batch) => {}
-                // The platform has no use for it.
-                Ok(None) => {}
-                Ok(Some(_)) | Err(_) => return,
+                Ok(Some(next)) if posting.join(&next, channel.platform_batch) => beside.joined += 1,
+                _ => return,
             }
-            beside.joined += 1;
         }
     }
 }

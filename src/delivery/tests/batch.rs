@@ -129,3 +129,14 @@ async fn what_is_noted_before_it_is_tried_goes_alone() {
     assert_eq!(carrier.seen().len(), 5);
     rig.stop(ms(100)).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_told_of_one_message_does_not_go_together() {
+    let carrier = Script::new(|_, _| (ms(5), sent()));
+    let rig = Rig::start(&batches(9), &carrier);
+    accept(&rig, ["0", "1", "0", "1", "2"].map(|mid| ("a", mid.to_owned()))).await;
+    rig.until_done().await;
+    let expected: [&[&str]; 2] = [&["0", "1"], &["0", "1", "2"]];
+    assert_eq!(requests(&carrier), expected);
+    rig.stop(ms(100)).await;
+}
