@@ -20,6 +20,8 @@ mod to_provider;
 mod webhook;
 
 #[cfg(test)]
+mod joining_tests;
+#[cfg(test)]
 mod late_tests;
 #[cfg(test)]
 mod tests;
