@@ -261,6 +261,7 @@ fn settings(
         webhook_url,
         token: Token::new(PLATFORM_TOKEN),
         platform_rate: Limits::default().rate,
+        platform_batch: 1,
         statuses: vec![Status::Delivered, Status::Read, Status::Failed],
         limits: Limits::default(),
         retry: Retry::default(),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::carrier::{Carrier, Outcome, Report};
@@ -23,6 +24,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 pub(super) struct Answered {
     /// What was tried.
     pub(super) delivery: Arc<Delivery>,
+    /// What could go with it.
+    pub(super) more: Vec<Arc<Delivery>>,
     /// Its place in the pacer's log.
     pub(super) ticket: Ticket,
     /// Its place in the log of its credential's pacer.
@@ -39,12 +42,14 @@ pub(super) struct Answered {
 pub(super) async fn attempt(
     carrier: Arc<dyn Carrier>,
     delivery: Arc<Delivery>,
+    more: Vec<Arc<Delivery>>,
     ticket: Ticket,
     shared: Option<Ticket>,
     time_limit: Duration,
 ) -> Answered {
     let began = Instant::now();
-    let made = AssertUnwindSafe(tokio::time::timeout(time_limit, carrier.attempt(&delivery))).catch_unwind();
+    let attempt = tokio::time::timeout(time_limit, carrier.attempt(&delivery, &more));
+    let made = AssertUnwindSafe(attempt).catch_unwind();
     let repeat = |message: &str| {
         let outcome = Outcome::Retry {
             after: None,
@@ -61,7 +66,7 @@ pub(super) async fn attempt(
             repeat("the attempt came to an unexpected end")
         }
     };
-    Answered { delivery, ticket, shared, report, began, at: Instant::now() }
+    Answered { delivery, more, ticket, shared, report, began, at: Instant::now() }
 }
 
 /// Notes that an attempt begins, until the note is written; `false` when the store was closed before.
@@ -69,9 +74,16 @@ pub(super) async fn note(store: Arc<dyn Store>, delivery: Arc<Delivery>) -> bool
     until_written(&delivery, "an attempt is not begun yet", || store.begin(delivery.id)).await
 }
 
-/// Writes a settlement until it is written; `false` when the store was closed before.
-pub(super) async fn settle(store: Arc<dyn Store>, settlement: Settlement) -> bool {
-    until_written(&settlement.delivery, "outcome not written yet", || store.settle(settlement.clone())).await
+/// Writes settlements until all of them are written, or the store is closed.
+pub(super) async fn settle(store: Arc<dyn Store>, settlements: Vec<Settlement>) {
+    let write = |settlement: Settlement| {
+        let store = &store;
+        async move {
+            let write = || store.settle(settlement.clone());
+            until_written(&settlement.delivery, "outcome not written yet", write).await
+        }
+    };
+    join_all(settlements.into_iter().map(write)).await;
 }
 
 async fn until_written<T>(delivery: &Delivery, not_yet: &str, write: impl Fn() -> Answer<T>) -> bool {

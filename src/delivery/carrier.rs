@@ -65,6 +65,8 @@ pub enum Outcome {
 pub struct Report {
     /// How it went.
     pub outcome: Outcome,
+    /// How many of those that could go with the first one went with it: the outcome is about them too.
+    pub joined: usize,
     /// What is remembered because of it, and forgotten.
     pub remember: Vec<Remember>,
     /// The host that a request was made to, if one was made to one host.
@@ -84,15 +86,18 @@ pub struct Contacted {
 
 impl From<Outcome> for Report {
     fn from(outcome: Outcome) -> Self {
-        Self { outcome, remember: Vec::new(), contacted: None, in_doubt: false }
+        Self { outcome, joined: 0, remember: Vec::new(), contacted: None, in_doubt: false }
     }
 }
 
 /// Carries deliveries: over HTTP to the platform, through a mapping and HTTP to a provider.
 pub trait Carrier: Send + Sync {
-    /// Makes one attempt. It must end by itself (every call with a time-out); a panic or an attempt that takes
-    /// longer than the lane's time limit counts as [`Outcome::Retry`].
-    fn attempt<'a>(&'a self, delivery: &'a Arc<Delivery>) -> BoxFuture<'a, Report>;
+    /// Makes one attempt, which is one request: of `first`, and of as many of `more` as may go with it. Those are what
+    /// comes next for the same contact, in order; none is left out between two that go.
+    ///
+    /// It must end by itself (every call with a time-out); a panic or an attempt that takes longer than the lane's
+    /// time limit counts as [`Outcome::Retry`].
+    fn attempt<'a>(&'a self, first: &'a Arc<Delivery>, more: &'a [Arc<Delivery>]) -> BoxFuture<'a, Report>;
 }
 
 /// One carrier for each direction.
@@ -105,10 +110,10 @@ pub struct ByDirection {
 }
 
 impl Carrier for ByDirection {
-    fn attempt<'a>(&'a self, delivery: &'a Arc<Delivery>) -> BoxFuture<'a, Report> {
-        match delivery.lane.direction {
-            Direction::Inbound => self.inbound.attempt(delivery),
-            Direction::Outbound => self.outbound.attempt(delivery),
+    fn attempt<'a>(&'a self, first: &'a Arc<Delivery>, more: &'a [Arc<Delivery>]) -> BoxFuture<'a, Report> {
+        match first.lane.direction {
+            Direction::Inbound => self.inbound.attempt(first, more),
+            Direction::Outbound => self.outbound.attempt(first, more),
         }
     }
 }

@@ -99,6 +99,23 @@ pub fn hold(fault: &Fault, attempts: u32) -> Judgement {
     }
 }
 
+/// What follows for the first delivery of a request of several that was refused: it goes again at once, alone. No
+/// attempt is counted.
+pub fn apart(fault: &Fault, delivery: &Delivery, now: Millis) -> Judgement {
+    Judgement {
+        ending: Ending::Retry {
+            not_before: now,
+            error: format!("refused together with others, tried alone: {fault}"),
+            progress: None,
+            pause_lane: None,
+        },
+        attempts: delivery.attempts,
+        again_after: Some(Duration::ZERO),
+        rest: None,
+        opted_out: false,
+    }
+}
+
 /// What follows from an attempt that failed because the host fails everybody: no attempt is counted, and nothing is
 /// given up but what has had its attempts and is too old.
 pub fn postpone(

@@ -1,7 +1,7 @@
 //! The task of one lane: takes from the feed and the store, paces, attempts, judges, settles.
 //!
 //! Invariants: no request starts before the pacer allows it, and none while the lane rests or its host pauses; a
-//! contact has at most one delivery under way, and its next one goes after the outcome is on disk; requests under
+//! contact has at most one request under way, and its next one goes after the outcome is on disk; requests under
 //! way, and outcomes not yet on disk, are bounded.
 
 use std::collections::VecDeque;
@@ -19,7 +19,7 @@ use super::attempt::{self, Answered};
 use super::carrier::{Carrier, Outcome, Report};
 use super::credential::{Credentials, Share};
 use super::host::{Hosts, Peer};
-use super::judge::{Judgement, hold, judge, postpone};
+use super::judge::{Judgement, apart, hold, judge, postpone};
 use super::pacer::Pacer;
 use super::queue::{Queue, Wanted};
 use super::settings::LaneSettings;
@@ -28,8 +28,8 @@ use super::stats::Gauge;
 use crate::memory::Remember;
 use crate::message::{Contact, Content, Event, EventKind, Fault, IdOwner};
 use crate::store::{
-    Above, Delivery, Ending, Fed, FeedReader, Lane, NewDelivery, Page, Settlement, Store, StoreError,
-    event_delivery,
+    Above, Delivery, DeliveryId, Ending, Fed, FeedReader, Lane, NewDelivery, Page, Settlement, Store,
+    StoreError, event_delivery,
 };
 use crate::world::{Millis, World};
 
@@ -67,9 +67,11 @@ enum Read {
 
 enum Step {
     Answered(Box<Answered>),
+    /// It is on disk what became of these: of one, or of one and what went with it.
     Settled {
         contact: SmolStr,
-        id: i64,
+        first: DeliveryId,
+        last: DeliveryId,
         again_at: Option<Instant>,
     },
     /// It is on disk that this one is about to be tried; not if the store was closed before.
@@ -109,7 +111,7 @@ pub(super) async fn run(mut start: Start) {
     let held = settings.is_none();
     let settings = settings.unwrap_or_default();
     let lane = Running {
-        queue: Queue::new(settings.window, settings.in_flight),
+        queue: Queue::new(settings.window, settings.in_flight, settings.batch),
         pacer: Pacer::new(settings.rate, start.full_until),
         share: start.credentials.share(settings.credential.as_ref(), start.full_until),
         rest_until: start.rest_until,
@@ -281,12 +283,21 @@ impl Running {
                 continue;
             }
             self.spacing.take(&delivery.contact, self.settings.per_contact, now);
+            let more = self.more(&delivery, now);
             let (ticket, shared) = (self.pacer.start(now), self.share.start(now));
             self.attempts += 1;
             let carrier = Arc::clone(&self.start.carrier);
-            let attempt = attempt::attempt(carrier, delivery, ticket, shared, self.settings.time_limit);
+            let time_limit = self.settings.time_limit;
+            let attempt = attempt::attempt(carrier, delivery, more, ticket, shared, time_limit);
             self.steps.spawn(attempt.map(|answered| Step::Answered(Box::new(answered))));
         }
+    }
+
+    /// What may go with a delivery in one request.
+    fn more(&self, first: &Delivery, now: Instant) -> Vec<Arc<Delivery>> {
+        // Of what is noted before it is tried, each has a note of its own.
+        let batch = if self.settings.hold_doubtful { 1 } else { self.settings.batch };
+        self.queue.more(first, batch.saturating_sub(1), |it| self.due(it, now).is_none())
     }
 
     /// Writes down for the next few deliveries that they are about to be tried; gives the moment to look again.
@@ -325,7 +336,7 @@ impl Running {
                 opted_out: false,
             };
             let now = Instant::now();
-            self.settle(delivery, it, Vec::new(), self.start.world.now(), (now, now));
+            self.settle(delivery, it, Vec::new(), Vec::new(), self.start.world.now(), (now, now));
         }
     }
 
@@ -349,8 +360,10 @@ impl Running {
     fn step(&mut self, step: Result<Step, tokio::task::JoinError>) {
         match step {
             Ok(Step::Answered(answered)) => self.answered(*answered),
-            Ok(Step::Settled { contact, id, again_at: Some(due) }) => self.queue.wait(&contact, id, due),
-            Ok(Step::Settled { contact, id, .. }) => self.queue.done(&contact, id),
+            Ok(Step::Settled { contact, first, again_at: Some(due), .. }) => {
+                self.queue.wait(&contact, first, due);
+            }
+            Ok(Step::Settled { contact, first, last, .. }) => self.queue.done(&contact, first, last),
             Ok(Step::Noted(delivery, noted)) => {
                 self.noting -= 1;
                 // Nothing more can be done in a store that is closed: the gateway is ending.
@@ -370,7 +383,7 @@ impl Running {
         self.attempts -= 1;
         self.pacer.finish(answered.ticket, answered.at);
         self.share.finish(answered.shared, answered.at);
-        let Report { outcome, remember, contacted, in_doubt } = answered.report;
+        let Report { outcome, joined, remember, contacted, in_doubt } = answered.report;
         self.streak = match outcome {
             // What was under way when the lane began to rest says nothing new.
             Outcome::Throttled { .. } => {
@@ -379,7 +392,8 @@ impl Running {
             _ => 0,
         };
         let (now, random) = (self.start.world.now(), self.start.world.fraction());
-        let delivery = answered.delivery;
+        let (delivery, mut more) = (answered.delivery, answered.more);
+        more.truncate(joined);
         let times = (answered.began, answered.at);
         let pause = self.peer.hear(contacted, &delivery.contact, times, &self.settings.breaker);
         let policy = &self.settings.retry;
@@ -390,12 +404,21 @@ impl Running {
             (Outcome::Retry { after, fault, progress }, Some(pause)) => {
                 postpone(&fault, progress, &delivery, now, pause.max(after.unwrap_or_default()), policy)
             }
+            // Nobody knows which of them was to blame.
+            (Outcome::Failed { fault } | Outcome::OptOut { fault }, _) if !more.is_empty() => {
+                let last = more.last().map_or(delivery.id, |last| last.id);
+                self.queue.part(&delivery.contact, last);
+                apart(&fault, &delivery, now)
+            }
             (outcome, _) => judge(outcome, &delivery, now, self.streak, policy, random),
         };
+        if !matches!(it.ending, Ending::Sent { .. }) {
+            more.clear();
+        }
         if let Some(rest) = it.rest {
             self.rest_until = self.rest_until.max(Some(answered.at + rest));
         }
-        self.settle(delivery, it, remember, now, (answered.began, answered.at));
+        self.settle(delivery, it, more, remember, now, (answered.began, answered.at));
     }
 
     /// Holds what an earlier process may have sent.
@@ -406,40 +429,49 @@ impl Running {
             Arc::clone(delivery),
             hold(&fault, delivery.attempts),
             Vec::new(),
+            Vec::new(),
             self.start.world.now(),
             (now, now),
         );
     }
 
-    /// Writes down what follows from an attempt.
+    /// Writes down what follows from an attempt, for the delivery and for those of `more`, which went with it.
     fn settle(
         &mut self,
         delivery: Arc<Delivery>,
         it: Judgement,
+        more: Vec<Arc<Delivery>>,
         remember: Vec<Remember>,
         now: Millis,
         (began, ended): (Instant, Instant),
     ) {
-        self.count(&it);
-        tell(&delivery, &it.ending);
+        let (contact, first) = (delivery.contact.clone(), delivery.id);
+        let last = more.last().map_or(first, |last| last.id);
         let again_at = it.again_after.map(|wait| ended + wait);
         let took = ended.saturating_duration_since(began);
-        let settlement = Settlement {
-            at: now,
-            begun_at: now.saturating_sub(Millis::try_from(took.as_millis()).unwrap_or(Millis::MAX)),
-            remember,
-            attempts: it.attempts,
-            follow_ups: if it.opted_out { vec![self.opt_out(&delivery, now)] } else { Vec::new() },
-            ending: it.ending,
-            post: self.settings.post,
-            delivery: Arc::clone(&delivery),
+        let begun_at = now.saturating_sub(Millis::try_from(took.as_millis()).unwrap_or(Millis::MAX));
+        let along = |it: &Judgement, other: Arc<Delivery>| {
+            let attempts = other.attempts.saturating_add(1);
+            (other, Judgement { attempts, rest: None, ..it.clone() }, Vec::new())
         };
-        let settling = attempt::settle(Arc::clone(&self.start.store), settlement);
-        self.steps.spawn(settling.map(move |_| Step::Settled {
-            contact: delivery.contact.clone(),
-            id: delivery.id,
-            again_at,
-        }));
+        let others: Vec<_> = more.into_iter().map(|other| along(&it, other)).collect();
+        let all = std::iter::once((delivery, it, remember)).chain(others);
+        let settlements = all.map(|(delivery, it, remember)| {
+            self.count(&it);
+            tell(&delivery, &it.ending);
+            Settlement {
+                at: now,
+                begun_at,
+                remember,
+                attempts: it.attempts,
+                follow_ups: if it.opted_out { vec![self.opt_out(&delivery, now)] } else { Vec::new() },
+                ending: it.ending,
+                post: self.settings.post,
+                delivery,
+            }
+        });
+        let settling = attempt::settle(Arc::clone(&self.start.store), settlements.collect());
+        self.steps.spawn(settling.map(move |()| Step::Settled { contact, first, last, again_at }));
     }
 
     /// Tells the platform's side that the contact wants no messages.

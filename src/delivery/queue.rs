@@ -10,7 +10,7 @@
 //! one delivery of a contact is under way. Memory is bounded: a window of deliveries for each stream, a share of it per contact, and
 //! nothing but a mark for a contact that waits for a retry, so that such contacts do not use up the window.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use smol_str::SmolStr;
@@ -72,6 +72,8 @@ struct Contact {
     live_upto: DeliveryId,
     /// The delivery that was made to wait last.
     waited: DeliveryId,
+    /// Up to this one, each goes alone.
+    alone_upto: DeliveryId,
     doing: Doing,
 }
 
@@ -121,6 +123,7 @@ impl Contact {
             upto: 0,
             live_upto: 0,
             waited: 0,
+            alone_upto: 0,
             doing: Doing::Nothing,
         }
     }
@@ -155,11 +158,13 @@ impl Stream {
 
 impl Queue {
     /// An empty queue that holds at most `window` deliveries of each stream and has not yet seen what is in the store.
-    pub fn new(window: usize, in_flight: usize) -> Self {
+    /// What it holds of a contact are whole batches, if it has room for one.
+    pub fn new(window: usize, in_flight: usize, batch: usize) -> Self {
         let window = window.max(2);
+        let share = (window / in_flight.max(1)).max(1);
         Self {
             window,
-            per_contact: (window / in_flight.max(1)).max(1),
+            per_contact: share - share % batch.clamp(1, share),
             contacts: HashMap::new(),
             ready: BTreeMap::new(),
             waiting: BTreeSet::new(),
@@ -333,12 +338,54 @@ impl Queue {
         Some(delivery)
     }
 
-    /// The attempt is over and the delivery has left the queue.
-    pub fn done(&mut self, contact: &SmolStr, id: DeliveryId) {
+    /// What may go with `first`, which [`Queue::next`] gave, in one request: what is held of the same stream and comes
+    /// next for the contact, at most `most`, up to the first that may not go yet.
+    ///
+    /// Whatever was tried before goes alone: what the other side does not digest takes nothing else with it for long.
+    /// What is told of one message goes one by one: when its answer is lost and it is told again, nothing later is taken
+    /// back.
+    pub fn more(
+        &self,
+        first: &Delivery,
+        most: usize,
+        may_go: impl Fn(&Delivery) -> bool,
+    ) -> Vec<Arc<Delivery>> {
+        let is_fresh = |it: &Delivery| it.attempts == 0 && it.progress.is_none();
+        let known = self.contacts.get(&first.contact);
+        let Some(known) = known.filter(|known| first.id > known.alone_upto && is_fresh(first)) else {
+            return Vec::new();
+        };
+        let mut mids = HashSet::from([first.mid.clone()]);
+        let goes = |it: &&Arc<Delivery>| {
+            it.bulk == first.bulk && is_fresh(it) && may_go(it) && mids.insert(it.mid.clone())
+        };
+        known.held.iter().take(most).take_while(goes).cloned().collect()
+    }
+
+    /// What the contact has up to this one goes one by one.
+    pub fn part(&mut self, contact: &SmolStr, upto: DeliveryId) {
+        if let Some(known) = self.contacts.get_mut(contact) {
+            known.alone_upto = upto;
+        }
+    }
+
+    /// The attempt of `first` is over: it and what went with it, up to `last`, have left the queue.
+    pub fn done(&mut self, contact: &SmolStr, first: DeliveryId, last: DeliveryId) {
+        let mut left = vec![first];
+        while let Some(next) = self.pop_upto(contact, last) {
+            left.push(next);
+        }
         if let Some(gone) = &mut self.gone {
-            gone.insert(id);
+            gone.extend(left);
         }
         self.release(contact);
+    }
+
+    fn pop_upto(&mut self, contact: &SmolStr, last: DeliveryId) -> Option<DeliveryId> {
+        let known = self.contacts.get_mut(contact)?;
+        let next = known.held.pop_front_if(|next| next.id <= last)?;
+        self.stream(Kind::of(&next)).held -= 1;
+        Some(next.id)
     }
 
     /// The delivery `id` of the contact is to be tried again, not before `due`.

@@ -20,6 +20,8 @@ pub struct LaneSettings {
     pub credential: Option<Credential>,
     /// At most so many requests at once (at least one).
     pub in_flight: usize,
+    /// At most so many deliveries of a contact in one request, of those that wait already (at least one).
+    pub batch: usize,
     /// When attempts are repeated.
     pub retry: RetryPolicy,
     /// What the other side may have taken is held for an operator instead of being tried again.
@@ -41,6 +43,7 @@ impl Default for LaneSettings {
             per_contact: Rate::UNLIMITED,
             credential: None,
             in_flight: 32,
+            batch: 1,
             retry: RetryPolicy::default(),
             hold_doubtful: false,
             breaker: BreakerPolicy::default(),

@@ -26,7 +26,7 @@ send:
 ";
 
 /// What the platform was told, as JSON text.
-fn told(provider: &Scripted) -> Vec<String> {
+pub(super) fn told(provider: &Scripted) -> Vec<String> {
     let requests = provider.requests();
     let posted = requests.iter().filter(|request| request.urls[0].as_str().starts_with("https://platform."));
     posted.map(|it| String::from_utf8_lossy(&it.body.bytes().unwrap_or_default()).into_owned()).collect()

@@ -8,6 +8,7 @@ mod conversations;
 mod deferred;
 mod desk;
 mod errand;
+mod joining;
 mod look_up;
 mod media;
 mod message;
@@ -18,6 +19,8 @@ mod to_platform;
 mod to_provider;
 mod webhook;
 
+#[cfg(test)]
+mod joining_tests;
 #[cfg(test)]
 mod late_tests;
 #[cfg(test)]
@@ -266,9 +269,12 @@ fn lane_settings(channels: &Channels, lane: &Lane, world: &World) -> Option<Lane
     let channel = channels.get(&lane.channel)?;
     let post: StatusSet = channel.statuses.iter().copied().collect();
     let settings = match lane.direction {
-        Direction::Inbound => {
-            LaneSettings { rate: rate(channel.platform_rate), post, ..LaneSettings::default() }
-        }
+        Direction::Inbound => LaneSettings {
+            rate: rate(channel.platform_rate),
+            batch: channel.platform_batch,
+            post,
+            ..LaneSettings::default()
+        },
         Direction::Outbound => LaneSettings {
             rate: rate(channel.limits.rate),
             per_contact: rate(channel.limits.per_contact),

@@ -25,6 +25,13 @@ pub(super) struct Parcel {
     pub(super) deferred: Option<Deferred>,
 }
 
+impl Parcel {
+    /// Whether it holds all that there is to know.
+    pub(super) fn is_plain(&self) -> bool {
+        self.unless_sent.is_none() && self.deferred.is_none()
+    }
+}
+
 /// The webhook of an event that could not be made as a whole when it came.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Deferred {

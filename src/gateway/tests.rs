@@ -35,6 +35,10 @@ fn gateway() -> Gateway {
 }
 
 pub(super) fn gateway_of(mapping: &str, transport: Arc<dyn Transport>) -> Gateway {
+    gateway_with_batch(mapping, transport, 1)
+}
+
+pub(super) fn gateway_with_batch(mapping: &str, transport: Arc<dyn Transport>, batch: usize) -> Gateway {
     let (mut sources, mut out) = (Sources::new(), Diagnostics::new());
     let file = sources.add("t.yaml", mapping);
     let plan = yaml::parse(file, &sources, &mut out).and_then(|node| compile::mapping(&node, &mut out));
@@ -62,6 +66,7 @@ pub(super) fn gateway_of(mapping: &str, transport: Arc<dyn Transport>) -> Gatewa
             webhook_url: "https://platform.example/".into(),
             token: Token::new("t0ken"),
             platform_rate: Limits::default().rate,
+            platform_batch: batch,
             statuses: vec![],
             limits: Limits::default(),
             retry: Retry::default(),

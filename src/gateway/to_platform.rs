@@ -17,8 +17,8 @@ use crate::call::{
 use crate::delivery::{Carrier, Contacted, Outcome, Report};
 use crate::load::ChannelSettings;
 use crate::memory::Remember;
-use crate::message::{Event, Fault};
-use crate::platform::request_body;
+use crate::message::Fault;
+use crate::platform::Posting;
 use crate::store::{Delivery, Store};
 use crate::world::{Millis, World};
 
@@ -32,9 +32,17 @@ pub(super) struct ToPlatform {
     pub(super) store: Arc<dyn Store>,
     pub(super) transport: Arc<dyn Transport>,
     pub(super) calls: Arc<CallCache>,
-    media: Arc<Media>,
+    pub(super) media: Arc<Media>,
     conversations: Arc<Conversations>,
     pub(super) world: World,
+}
+
+/// What there is to say of an attempt beside its outcome: see [`Report`].
+#[derive(Default)]
+pub(super) struct Beside {
+    pub(super) joined: usize,
+    pub(super) remember: Vec<Remember>,
+    pub(super) contacted: Option<Contacted>,
 }
 
 impl ToPlatform {
@@ -50,12 +58,8 @@ impl ToPlatform {
         Self { channels, store, transport, calls, media, conversations, world }
     }
 
-    async fn post(
-        &self,
-        delivery: &Delivery,
-        remember: &mut Vec<Remember>,
-        contacted: &mut Option<Contacted>,
-    ) -> Outcome {
+    /// Posts an event, and those of `more` that may go with it.
+    async fn post(&self, delivery: &Delivery, more: &[Arc<Delivery>], beside: &mut Beside) -> Outcome {
         let Some(channel) = self.channels.get(&delivery.lane.channel) else {
             return retry("channel", "the channel is not configured", None);
         };
@@ -77,14 +81,18 @@ impl ToPlatform {
                 Err(error) => return retry("store", &error.to_string(), None),
             }
         }
+        let is_plain = parcel.is_plain();
         let mut event = match &parcel.deferred {
             None => parcel.event,
-            Some(deferred) => match self.whole(channel, delivery, &parcel.event, deferred, remember).await {
-                Ok(event) => event,
-                Err(outcome) => return outcome,
-            },
+            Some(deferred) => {
+                let whole = self.whole(channel, delivery, &parcel.event, deferred, &mut beside.remember);
+                match whole.await {
+                    Ok(event) => event,
+                    Err(outcome) => return outcome,
+                }
+            }
         };
-        self.name(channel, &mut event, remember).await;
+        self.name(channel, &mut event, &mut beside.remember).await;
         // Now, since from now on the URLs are good.
         if let Err(error) = self.media.link(channel, &mut event).await {
             return retry("store", &error.to_string(), None);
@@ -95,13 +103,20 @@ impl ToPlatform {
                 return retry("connect", &format!("the platform's URL is not valid: {error}"), None);
             }
         };
-        let request = match request(channel, url, &event) {
-            Ok(Some(request)) => request,
+        let mut posting = match Posting::of(&channel.platform, &event) {
+            Ok(Some(posting)) => posting,
             Ok(None) => return Outcome::Sent { ids: Vec::new(), rest: None },
+            Err(problem) => return Outcome::Failed { fault: broken(problem.to_string()) },
+        };
+        if is_plain {
+            self.join(channel, &mut posting, delivery, more, beside).await;
+        }
+        let request = match request(channel, url, posting) {
+            Ok(request) => request,
             Err(fault) => return Outcome::Failed { fault },
         };
         let answer = call::send(&*self.transport, &request).await;
-        *contacted = super::contacted(&request, &answer);
+        beside.contacted = super::contacted(&request, &answer);
         match answer {
             Ok(response) => judge(&delivery.lane.channel, &response, self.world.now()),
             Err(error) => unreachable_platform(&error),
@@ -110,13 +125,15 @@ impl ToPlatform {
 }
 
 impl Carrier for ToPlatform {
-    fn attempt<'a>(&'a self, delivery: &'a Arc<Delivery>) -> BoxFuture<'a, Report> {
+    fn attempt<'a>(&'a self, first: &'a Arc<Delivery>, more: &'a [Arc<Delivery>]) -> BoxFuture<'a, Report> {
         Box::pin(async {
-            self.conversations.learn(delivery);
-            let (mut remember, mut contacted) = (Vec::new(), None);
-            let outcome = self.post(delivery, &mut remember, &mut contacted).await;
+            self.conversations.learn(first);
+            more.iter().for_each(|delivery| self.conversations.learn(delivery));
+            let mut beside = Beside::default();
+            let outcome = self.post(first, more, &mut beside).await;
+            let Beside { joined, remember, contacted } = beside;
             // The platform knows an event that it has by its id.
-            Report { outcome, remember, contacted, in_doubt: false }
+            Report { outcome, joined, remember, contacted, in_doubt: false }
         })
     }
 }
@@ -155,14 +172,11 @@ fn broken(message: String) -> Fault {
     Fault { code: "event".into(), message }
 }
 
-/// The request that posts an event; none for an event that the platform has no use for.
-fn request(channel: &ChannelSettings, url: Url, event: &Event) -> Result<Option<Outgoing>, Fault> {
-    let Some(body) = request_body(&channel.platform, event).map_err(|problem| broken(problem.to_string()))?
-    else {
-        return Ok(None);
-    };
+/// The request that posts something.
+fn request(channel: &ChannelSettings, url: Url, posting: Posting) -> Result<Outgoing, Fault> {
+    let body = posting.body(&channel.platform);
     let json = body.to_json().ok_or_else(|| broken("the event holds bytes".into()))?;
-    Ok(Some(Outgoing {
+    Ok(Outgoing {
         method: SmolStr::new_static("POST"),
         urls: vec![url],
         headers: vec![
@@ -172,7 +186,7 @@ fn request(channel: &ChannelSettings, url: Url, event: &Event) -> Result<Option<
         body: Payload::Bytes(json.into()),
         shown: Shown::Nothing,
         timeout: TIMEOUT,
-    }))
+    })
 }
 
 fn retry(code: &str, message: &str, after: Option<Duration>) -> Outcome {

@@ -111,12 +111,13 @@ impl ToProvider {
 }
 
 impl Carrier for ToProvider {
-    fn attempt<'a>(&'a self, delivery: &'a Arc<Delivery>) -> BoxFuture<'a, Report> {
+    /// No provider takes several messages in one request.
+    fn attempt<'a>(&'a self, first: &'a Arc<Delivery>, _: &'a [Arc<Delivery>]) -> BoxFuture<'a, Report> {
         Box::pin(async {
             let mut beside = Beside::default();
-            let outcome = self.send(delivery, &mut beside).await;
+            let outcome = self.send(first, &mut beside).await;
             let Beside { remember, contacted, in_doubt } = beside;
-            Report { outcome, remember, contacted, in_doubt }
+            Report { outcome, joined: 0, remember, contacted, in_doubt }
         })
     }
 }

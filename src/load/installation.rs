@@ -18,7 +18,7 @@ use crate::message::Status;
 use crate::plan::{
     BadConfig, Channel, ChannelFacts, ConfigField, ConfigType, Limits, Plan, Rate, Retry, SHORTEST_TTL,
 };
-use crate::platform::{PlatformChannel, Token};
+use crate::platform::{LARGEST_BATCH, PlatformChannel, Token};
 use crate::spec::{self, FromNode, Raw};
 use crate::store::Retention;
 use crate::world::Millis;
@@ -118,6 +118,8 @@ pub struct ChannelSettings {
     pub token: Token,
     /// How fast requests to the platform may be.
     pub platform_rate: Rate,
+    /// How many events that wait for the platform may go in one request.
+    pub platform_batch: usize,
     /// Which statuses are posted.
     pub statuses: Vec<Status>,
     /// How fast requests to the provider may be.
@@ -241,6 +243,9 @@ impl Reader<'_> {
                 }
                 None => self.unknown_mapping(name, known),
             }
+        }
+        if let Some(platform) = &spec.platform {
+            self.batch(platform);
         }
         let mut channels = Vec::new();
         for (name, channel) in &spec.channels.0 {
@@ -436,6 +441,8 @@ impl Reader<'_> {
             platform.statuses.as_ref().or_else(|| default.and_then(|default| default.statuses.as_ref())),
         );
         let rate = platform.rate.or_else(|| default.and_then(|default| default.rate));
+        self.batch(platform);
+        let batch = platform.batch.or_else(|| default.and_then(|default| default.batch));
         let Some(plan) = plans.get(&channel.mapping.value) else {
             if !channel.shape.is_unread("mapping") {
                 self.unknown_mapping(&channel.mapping, known);
@@ -476,10 +483,21 @@ impl Reader<'_> {
             webhook_url: webhook_url?,
             token: Token::new(token?),
             platform_rate: rate.map_or(Limits::default().rate, compile::rate),
+            platform_batch: batch.map_or(1, |batch| usize::try_from(batch.0).unwrap_or(1)),
             statuses,
             limits: compile::channel_limits(channel.limits.as_ref(), plan.limits),
             retry: compile::retry(channel.retry.as_ref(), plan.retry),
         })
+    }
+
+    /// How many events may go in one request is bounded.
+    fn batch(&mut self, platform: &spec::Platform) {
+        let batch = platform.batch.and_then(|batch| usize::try_from(batch.0).ok());
+        if platform.batch.is_some() && !batch.is_some_and(|batch| (1..=LARGEST_BATCH).contains(&batch)) {
+            let span = platform.shape.value("batch", platform.span);
+            let problem = Diagnostic::new(Code::InvalidValue, span, "so many events don't go in one request");
+            self.out.push(problem.help(format!("write 1 to {LARGEST_BATCH}")));
+        }
     }
 
     /// What a mapping has to say about the values that a channel supplies.

@@ -10,6 +10,8 @@ mod mappings;
 mod merge;
 mod server;
 mod tables;
+#[cfg(test)]
+mod tests;
 
 pub use installation::{
     AdminSettings, ChannelSettings, MediaSettings, Settings, check_installation, is_loopback, read_admin,

@@ -10,10 +10,12 @@ mod token;
 
 pub use alias::{contact_alias, is_alias, message_alias};
 pub use incoming::{Refusal, read_message};
-pub use outgoing::{PlatformChannel, Unpostable, request_body};
+pub use outgoing::{PlatformChannel, Posting, Unpostable, request_body};
 pub use token::Token;
 
 /// The longest id of a message or contact, in characters.
 pub const LONGEST_ID: usize = 50;
 /// The longest text of one event, in characters.
 pub const LONGEST_TEXT: usize = 7000;
+/// The most events that several messages may come to in one request; a lane holds no more of a contact.
+pub const LARGEST_BATCH: usize = 30;

@@ -24,34 +24,73 @@ pub struct PlatformChannel {
 #[error("{0}")]
 pub struct Unpostable(pub String);
 
+/// What one request tells the platform of one contact.
+#[derive(Clone, Debug)]
+pub struct Posting {
+    contact_id: SmolStr,
+    events: Vec<Value>,
+    contact: Map,
+}
+
+impl Posting {
+    /// What posts an event; none for kinds that the platform does not know.
+    pub fn of(channel: &PlatformChannel, event: &Event) -> Result<Option<Self>, Unpostable> {
+        let events = match event.kind {
+            EventKind::Message => messages("message", event),
+            EventKind::MessageEcho => messages("message_echo", event),
+            EventKind::MessageStatus => vec![status(event)],
+            EventKind::OptOut | EventKind::Contact | EventKind::Event => return Ok(None),
+        };
+        if events.is_empty() {
+            return Ok(None);
+        }
+        if event.contact.id.is_empty() {
+            return Err(Unpostable("the event names no contact".into()));
+        }
+        let contact_id = match (event.kind, channel.id_type) {
+            // The platform named this contact itself, when it handed the message over.
+            (EventKind::MessageStatus, ContactIdKind::Phone) => SmolStr::new(&event.contact.id),
+            _ => contact_id(channel, &event.contact.id)?,
+        };
+        let is_status = event.kind == EventKind::MessageStatus;
+        let contact = if is_status { Map::new() } else { contact(&event.contact) };
+        Ok(Some(Self { contact_id, events, contact }))
+    }
+
+    /// Takes in what comes next, if that is about the same contact and no more than `most` events come together;
+    /// whether it did.
+    ///
+    /// A contact of whom other things are known now is told of in a request of its own: of two objects the platform would
+    /// make a contact that neither of them meant.
+    pub fn join(&mut self, next: &Self, most: usize) -> bool {
+        let is_same = self.contact_id == next.contact_id
+            && (self.contact == next.contact || self.contact.is_empty() || next.contact.is_empty());
+        let fits = is_same && self.events.len() + next.events.len() <= most;
+        if fits {
+            self.events.extend_from_slice(&next.events);
+            if self.contact.is_empty() {
+                self.contact = next.contact.clone();
+            }
+        }
+        fits
+    }
+
+    /// The body of the request.
+    pub fn body(self, channel: &PlatformChannel) -> Value {
+        let mut body = Map::new();
+        body.insert("channelId", Value::text(&channel.channel_id));
+        body.insert("contactId", Value::Text(self.contact_id));
+        body.insert("events", Value::list(self.events));
+        if !self.contact.is_empty() {
+            body.insert("contact", Value::Map(self.contact.into()));
+        }
+        Value::Map(Arc::new(body))
+    }
+}
+
 /// The body of the request that posts an event; none for kinds that the platform does not know.
 pub fn request_body(channel: &PlatformChannel, event: &Event) -> Result<Option<Value>, Unpostable> {
-    let events = match event.kind {
-        EventKind::Message => messages("message", event),
-        EventKind::MessageEcho => messages("message_echo", event),
-        EventKind::MessageStatus => vec![status(event)],
-        EventKind::OptOut | EventKind::Contact | EventKind::Event => return Ok(None),
-    };
-    if events.is_empty() {
-        return Ok(None);
-    }
-    let mut body = Map::new();
-    body.insert("channelId", Value::text(&channel.channel_id));
-    if event.contact.id.is_empty() {
-        return Err(Unpostable("the event names no contact".into()));
-    }
-    let contact_id = match (event.kind, channel.id_type) {
-        // The platform named this contact itself, when it handed the message over.
-        (EventKind::MessageStatus, ContactIdKind::Phone) => SmolStr::new(&event.contact.id),
-        _ => contact_id(channel, &event.contact.id)?,
-    };
-    body.insert("contactId", Value::Text(contact_id));
-    body.insert("events", Value::list(events));
-    let contact = contact(&event.contact);
-    if !contact.is_empty() && event.kind != EventKind::MessageStatus {
-        body.insert("contact", Value::Map(contact.into()));
-    }
-    Ok(Some(Value::Map(Arc::new(body))))
+    Ok(Posting::of(channel, event)?.map(|posting| posting.body(channel)))
 }
 
 /// The contact's id as the channel can hold it.
@@ -253,6 +292,31 @@ mod tests {
         assert!(
             body.contains(r#""contactId":"c_"#) && body.ends_with(r#""contact":{"language":"en"}}"#),
             "{body}"
+        );
+    }
+
+    #[test]
+    fn events_of_a_contact_go_together_unless_something_else_is_known_of_it() {
+        let channel = PlatformChannel { channel_id: "ch".into(), id_type: ContactIdKind::Phone };
+        let posting = |event: &Event| Posting::of(&channel, event).unwrap().unwrap();
+        let mut status = event();
+        status.kind = EventKind::MessageStatus;
+        status.status = Some(Status::Read);
+        let named = |id: &str, name: &str| {
+            let mut event = event();
+            event.contact.id = id.into();
+            event.contact.name = Some(name.into());
+            event
+        };
+        let own = event().contact.id;
+        let mut all = posting(&status);
+        assert!(all.join(&posting(&event()), 10) && all.join(&posting(&status), 3));
+        assert!(!all.join(&posting(&named("+60123456780", "Ada King Lovelace")), 10), "another contact");
+        assert!(!all.join(&posting(&named(&own, "Countess")), 10), "another name");
+        assert!(!all.join(&posting(&event()), 3), "too many");
+        assert_eq!(
+            all.body(&channel).to_json().unwrap(),
+            r#"{"channelId":"ch","contactId":"+60123456789","events":[{"type":"message_status","mId":"m1","timestamp":1700000000000,"status":{"value":"read"}},{"type":"message","mId":"m1","timestamp":1700000000000,"message":{"type":"text","text":"hi"}},{"type":"message_status","mId":"m1","timestamp":1700000000000,"status":{"value":"read"}}],"contact":{"firstName":"Ada","lastName":"King Lovelace"}}"#
         );
     }
 

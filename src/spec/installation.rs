@@ -133,6 +133,9 @@ record! {
         id_type: Option<ContactIdKind>,
         /// How fast requests to the platform may be; 20/s unless given.
         rate: Option<Rate>,
+        /// How many events of a contact may go in one request, 1 to 30, of those that wait already; 1 unless given. The
+        /// rate counts requests, so a backlog arrives so many times faster.
+        batch: Option<Count>,
         /// Which statuses are posted: delivered, read and failed unless given.
         statuses: Option<Vec<Text>>,
     }

@@ -7,6 +7,7 @@
 mod support;
 
 mod aliases;
+mod batch;
 mod bounds;
 mod channels;
 mod crash;

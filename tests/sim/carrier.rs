@@ -33,13 +33,22 @@ impl Wire {
 }
 
 impl Carrier for Wire {
-    fn attempt<'a>(&'a self, delivery: &'a Arc<Delivery>) -> BoxFuture<'a, Report> {
+    fn attempt<'a>(
+        &'a self,
+        delivery: &'a Arc<Delivery>,
+        more: &'a [Arc<Delivery>],
+    ) -> BoxFuture<'a, Report> {
         async move {
             self.breathe().await;
-            let item = disk::item(&delivery.lane, &delivery.mid, delivery.kind, &delivery.payload);
+            let item = |it: &Delivery| disk::item(&it.lane, &it.mid, it.kind, &it.payload);
+            // Now and then not all of them fit.
+            let joined = if more.is_empty() { 0 } else { self.network.dice.below(more.len() as u64 + 2) };
+            let more: Vec<_> =
+                more.iter().take(usize::try_from(joined).unwrap()).map(|it| item(it)).collect();
+            let joined = more.len();
             let part = delivery.progress.as_deref().map_or(0, |done| done.split(' ').count());
             let terms = Terms { part, ..Terms::default() };
-            let exchange = self.network.meet(self.life, item, &delivery.contact, &terms);
+            let exchange = self.network.meet(self.life, item(delivery), more, &delivery.contact, &terms);
             if exchange.said == Said::Silent {
                 pending::<()>().await;
             }
@@ -50,7 +59,7 @@ impl Carrier for Wire {
                 // Without the words that a panic puts on the screen.
                 std::panic::resume_unwind(Box::new(()));
             }
-            report(delivery, part, exchange.said)
+            Report { joined, ..report(delivery, part, exchange.said) }
         }
         .boxed()
     }

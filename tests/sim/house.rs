@@ -41,9 +41,12 @@ pub fn lanes(lanes: &BTreeMap<Lane, LaneSettings>) -> BTreeMap<Lane, LaneSetting
     let limits = Limits::default();
     let made = lanes.iter().map(|(lane, settings)| {
         let settings = match lane.direction {
-            Direction::Inbound => {
-                LaneSettings { rate: settings.rate, post: settings.post, ..LaneSettings::default() }
-            }
+            Direction::Inbound => LaneSettings {
+                rate: settings.rate,
+                batch: settings.batch,
+                post: settings.post,
+                ..LaneSettings::default()
+            },
             Direction::Outbound => LaneSettings {
                 time_limit: call::longest(settings.time_limit, limits.media) + Duration::from_secs(15),
                 window: LaneSettings::default().window,
@@ -92,6 +95,7 @@ fn channel(name: &SmolStr, outbound: &LaneSettings, inbound: &LaneSettings) -> C
         webhook_url: format!("https://platform.test/{name}"),
         token: Token::new(TOKEN),
         platform_rate: rate(inbound.rate),
+        platform_batch: inbound.batch,
         statuses: statuses.into_iter().filter(|status| outbound.post.contains(*status)).collect(),
         limits: Limits {
             rate: rate(outbound.rate),

@@ -77,6 +77,8 @@ pub enum Event {
         attempt: usize,
         life: usize,
         item: Item,
+        /// What else it holds for the same contact.
+        more: Vec<Item>,
         contact: SmolStr,
         part: usize,
         arrives: Duration,

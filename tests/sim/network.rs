@@ -129,8 +129,15 @@ pub struct Network {
 }
 
 impl Network {
-    /// A request sets out.
-    pub fn meet(&self, life: usize, item: Item, contact: &str, terms: &Terms<'_>) -> Exchange {
+    /// A request sets out: with something for a contact, and perhaps with more.
+    pub fn meet(
+        &self,
+        life: usize,
+        item: Item,
+        more: Vec<Item>,
+        contact: &str,
+        terms: &Terms<'_>,
+    ) -> Exchange {
         let Latency { least, uneven, thought, token } = self.latency;
         let token = if item.kind == CALL { token } else { 0 };
         let now = self.log.elapsed();
@@ -160,6 +167,7 @@ impl Network {
             attempt,
             life,
             item,
+            more,
             contact: contact.clone(),
             part: terms.part,
             arrives,

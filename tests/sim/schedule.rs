@@ -163,7 +163,8 @@ impl Schedule {
             let (hold_doubtful, credential) = (dice.chance(200), credential.clone());
             let outbound = LaneSettings { hold_doubtful, credential, ..settings(dice, post) };
             lanes.insert(Lane::outbound(name.clone()), outbound);
-            lanes.insert(Lane::inbound(name), settings(dice, post));
+            let batch = *dice.pick(&[1, 2, 3, 10]);
+            lanes.insert(Lane::inbound(name), LaneSettings { batch, ..settings(dice, post) });
         }
         let quiet =
             Latency { least: dice.below(30), uneven: dice.below(6), thought: dice.below(6), token: 800 };
@@ -202,6 +203,8 @@ fn settings(dice: &Dice, post: StatusSet) -> LaneSettings {
         rate: rate(dice, &["1/s", "3/s", "20/s", "20/s", "6/m", "unlimited"]),
         per_contact: rate(dice, &["unlimited", "unlimited", "1/s", "4/s", "3/m"]),
         in_flight: *dice.pick(&[1, 2, 3, 8, 32]),
+        // Only the platform takes several in one request.
+        batch: 1,
         retry: RetryPolicy {
             first: dice.between(50, 2000),
             max: dice.between(2000, 60_000),

@@ -19,6 +19,7 @@ use super::network::Terms;
 /// A request as the other side reads it.
 struct Read {
     item: Item,
+    more: Vec<Item>,
     contact: String,
     part: usize,
 }
@@ -31,7 +32,7 @@ impl Transport for Wire {
             let token = request.headers.iter().find(|(name, _)| name == "authorization");
             let token = token.map(|(_, value)| value.trim_start_matches("Bearer "));
             let terms = Terms { part: read.part, token, timeout: Some(request.timeout) };
-            let exchange = self.network.meet(self.life, read.item, &read.contact, &terms);
+            let exchange = self.network.meet(self.life, read.item, read.more, &read.contact, &terms);
             sleep(exchange.takes).await;
             self.breathe().await;
             self.network.log.note(Event::Hears { attempt: exchange.attempt });
@@ -89,23 +90,28 @@ fn read(url: &str, body: &Bytes) -> Read {
     if path == "token" {
         let lane = Lane::outbound(host.trim_end_matches(".test"));
         let item = Item { lane, mid: SmolStr::default(), kind: CALL, status: None };
-        return Read { item, contact: String::new(), part: 0 };
+        return Read { item, more: Vec::new(), contact: String::new(), part: 0 };
     }
     let body: Value = serde_json::from_slice(body).unwrap();
     if host == "platform.test" {
-        let event = &body["events"][0];
-        let status = event["status"]["value"].as_str().map(|word| {
-            *[Status::Sent, Status::Delivered, Status::Read, Status::Failed]
-                .iter()
-                .find(|status| status.as_str() == word)
-                .unwrap()
-        });
-        let kind = if status.is_some() { EventKind::MessageStatus } else { EventKind::Message };
-        let item = Item::new(&Lane::inbound(path), &text(&event["mId"]), kind, status);
-        return Read { item, contact: text(&body["contactId"]), part: 0 };
+        let mut items = body["events"].as_array().unwrap().iter().map(|event| told(path, event));
+        let (item, more) = (items.next().unwrap(), items.collect());
+        return Read { item, more, contact: text(&body["contactId"]), part: 0 };
     }
     let lane = Lane::outbound(host.trim_end_matches(".test"));
     let item = Item::new(&lane, &text(&body["message"]), EventKind::Message, None);
     let part = body["part"].as_u64().unwrap();
-    Read { item, contact: text(&body["to"]), part: usize::try_from(part).unwrap() }
+    Read { item, more: Vec::new(), contact: text(&body["to"]), part: usize::try_from(part).unwrap() }
+}
+
+/// What the platform is told with one event.
+fn told(channel: &str, event: &Value) -> Item {
+    let status = event["status"]["value"].as_str().map(|word| {
+        *[Status::Sent, Status::Delivered, Status::Read, Status::Failed]
+            .iter()
+            .find(|status| status.as_str() == word)
+            .unwrap()
+    });
+    let kind = if status.is_some() { EventKind::MessageStatus } else { EventKind::Message };
+    Item::new(&Lane::inbound(channel), event["mId"].as_str().unwrap(), kind, status)
 }

@@ -1,6 +1,7 @@
 //! Lanes at work: the real store in a file, a scripted other side, and time that passes only when nothing else is
 //! to be done.
 
+mod batch;
 mod breaker;
 mod doubt;
 mod faults;
@@ -145,9 +146,18 @@ impl Store for Patient {
 #[derive(Clone, Debug)]
 struct Seen {
     delivery: Arc<Delivery>,
+    /// What went with it.
+    more: Vec<Arc<Delivery>>,
     start: Instant,
     end: Option<Instant>,
     outcome: Option<Outcome>,
+}
+
+impl Seen {
+    /// The message ids of one request.
+    fn mids(&self) -> Vec<String> {
+        std::iter::once(&self.delivery).chain(&self.more).map(|it| it.mid.to_string()).collect()
+    }
 }
 
 type Answers = Box<dyn Fn(&Delivery, usize) -> (Duration, Outcome) + Send + Sync>;
@@ -156,12 +166,21 @@ type Answers = Box<dyn Fn(&Delivery, usize) -> (Duration, Outcome) + Send + Sync
 /// attempts it has seen before.
 struct Script {
     answers: Answers,
+    /// How many deliveries it takes in one request beside the first.
+    joins: usize,
     seen: Mutex<Vec<Seen>>,
 }
 
 impl Script {
     fn new(answers: impl Fn(&Delivery, usize) -> (Duration, Outcome) + Send + Sync + 'static) -> Arc<Self> {
-        Arc::new(Self { answers: Box::new(answers), seen: Mutex::default() })
+        Self::joining(usize::MAX, answers)
+    }
+
+    fn joining(
+        joins: usize,
+        answers: impl Fn(&Delivery, usize) -> (Duration, Outcome) + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Self { answers: Box::new(answers), joins, seen: Mutex::default() })
     }
 
     fn seen(&self) -> Vec<Seen> {
@@ -175,20 +194,28 @@ impl Script {
             it.delivery.lane.direction == direction && matches!(it.outcome, Some(Outcome::Sent { .. }))
         });
         seen.sort_by_key(|it| it.end);
-        seen.iter().map(|it| it.delivery.mid.to_string()).collect()
+        seen.iter().flat_map(Seen::mids).collect()
     }
 }
 
 impl Carrier for Script {
-    fn attempt<'a>(&'a self, delivery: &'a Arc<Delivery>) -> BoxFuture<'a, Report> {
+    fn attempt<'a>(
+        &'a self,
+        delivery: &'a Arc<Delivery>,
+        more: &'a [Arc<Delivery>],
+    ) -> BoxFuture<'a, Report> {
         async move {
             let index = {
                 let mut seen = self.seen.lock().unwrap();
+                let more: Vec<_> = more.iter().take(self.joins).cloned().collect();
                 let delivery = Arc::clone(delivery);
-                seen.push(Seen { delivery, start: Instant::now(), end: None, outcome: None });
+                seen.push(Seen { delivery, more, start: Instant::now(), end: None, outcome: None });
                 seen.len() - 1
             };
             let (takes, outcome) = (self.answers)(delivery, index);
+            let joined = more.len().min(self.joins);
+            let poisoned = more.iter().take(joined).any(|it| it.mid.starts_with("poison"));
+            let outcome = if poisoned { failed() } else { outcome };
             tokio::time::sleep(takes).await;
             let mut seen = self.seen.lock().unwrap();
             seen[index].end = Some(Instant::now());
@@ -201,7 +228,7 @@ impl Carrier for Script {
             let host = delivery.lane.direction.as_str().into();
             let contacted = contacted.map(|is_well| Contacted { host, is_well });
             let in_doubt = matches!(&outcome, Outcome::Retry { fault, .. } if fault.code == "timeout");
-            Report { contacted, in_doubt, ..outcome.into() }
+            Report { joined, contacted, in_doubt, ..outcome.into() }
         }
         .boxed()
     }

@@ -17,14 +17,37 @@ enum Happens {
     Read,
     /// The store does not answer.
     Fail,
-    /// Something goes.
-    Start,
-    /// The oldest attempt of all is over: it was sent, or is to be repeated.
-    End(bool),
+    /// Something goes, with so many more of its contact at most.
+    Start { more: usize },
+    /// The oldest attempt of all is over.
+    End(Ends),
     /// Time passes.
     Time,
     /// The lane hears of the next thing that was committed.
     Feed,
+}
+
+/// How an attempt ends.
+#[derive(Clone, Copy, Debug)]
+enum Ends {
+    /// What was tried, and so many of those that could go with it, were sent.
+    Sent { joined: usize },
+    /// It is to be repeated.
+    Again,
+    /// It was refused, with what went with it.
+    Refused,
+}
+
+/// What was tried, alone.
+const SENT: Ends = Ends::Sent { joined: 0 };
+const START: Happens = Happens::Start { more: 0 };
+
+fn ends() -> impl Strategy<Value = Ends> {
+    prop_oneof![
+        6 => (0..4_usize).prop_map(|joined| Ends::Sent { joined }),
+        3 => Just(Ends::Again),
+        1 => Just(Ends::Refused),
+    ]
 }
 
 fn happens() -> impl Strategy<Value = Happens> {
@@ -33,8 +56,8 @@ fn happens() -> impl Strategy<Value = Happens> {
         8 => commit.prop_map(|(contact, bulk, fed)| Happens::Commit { contact, bulk, fed }),
         12 => Just(Happens::Read),
         1 => Just(Happens::Fail),
-        6 => Just(Happens::Start),
-        6 => prop::bool::weighted(0.7).prop_map(Happens::End),
+        6 => (0..4_usize).prop_map(|more| Happens::Start { more }),
+        6 => ends().prop_map(Happens::End),
         2 => Just(Happens::Time),
         12 => Just(Happens::Feed),
     ]
@@ -56,7 +79,9 @@ struct Simulation {
     /// What was fed meanwhile; nothing stands for what was missed.
     inbox: VecDeque<Option<Arc<Delivery>>>,
     last: DeliveryId,
-    under_way: VecDeque<Arc<Delivery>>,
+    under_way: VecDeque<Vec<Arc<Delivery>>>,
+    /// Up to which each of a contact goes alone.
+    alone: HashMap<SmolStr, DeliveryId>,
     sent: HashMap<SmolStr, Vec<DeliveryId>>,
     now: Instant,
 }
@@ -64,12 +89,13 @@ struct Simulation {
 impl Simulation {
     fn new(window: usize, in_flight: usize) -> Self {
         Self {
-            queue: Queue::new(window, in_flight),
+            queue: Queue::new(window, in_flight, 3),
             stored: BTreeMap::new(),
             asked: None,
             inbox: VecDeque::new(),
             last: 0,
             under_way: VecDeque::new(),
+            alone: HashMap::new(),
             sent: HashMap::new(),
             now: Instant::now(),
         }
@@ -137,30 +163,57 @@ impl Simulation {
                 }
             }
             Happens::Feed => self.feed(),
-            Happens::Start => {
-                if let Some(next) = self.queue.next() {
-                    assert!(self.under_way.iter().all(|it| it.contact != next.contact), "two at once");
-                    let first = self.stored.values().find(|it| it.contact == next.contact).unwrap();
-                    assert_eq!(first.id, next.id, "not the contact's first");
-                    self.under_way.push_back(next);
-                }
-            }
-            Happens::End(sent) => {
-                let Some(over) = self.under_way.pop_front() else { return };
-                if *sent {
-                    self.stored.remove(&over.id).unwrap();
-                    self.sent.entry(over.contact.clone()).or_default().push(over.id);
-                    self.queue.done(&over.contact, over.id);
-                } else {
-                    self.queue.wait(&over.contact, over.id, self.now + Duration::from_secs(1));
-                }
-            }
+            Happens::Start { more } => self.start(*more),
+            Happens::End(how) => self.end(*how),
             Happens::Time => {
                 self.now += Duration::from_secs(1);
                 self.queue.wake(self.now);
             }
         }
         assert!(self.queue.held() <= 2 * 8, "the windows are kept: {}", self.queue.held());
+    }
+}
+
+impl Simulation {
+    fn start(&mut self, most: usize) {
+        let Some(next) = self.queue.next() else { return };
+        assert!(self.under_way.iter().all(|it| it[0].contact != next.contact), "two at once");
+        let more = self.queue.more(&next, most, |it| it.id % 7 != 0);
+        let is_alone = self.alone.get(&next.contact).is_some_and(|upto| next.id <= *upto);
+        assert!(more.len() <= most && (more.is_empty() || !is_alone && next.attempts == 0));
+        let all = [vec![next], more].concat();
+        let queued = self.stored.values().filter(|it| it.contact == all[0].contact);
+        let first: Vec<_> = queued.take(all.len()).map(|it| it.id).collect();
+        assert_eq!(first, all.iter().map(|it| it.id).collect::<Vec<_>>(), "not the contact's first");
+        assert!(all.iter().all(|it| it.bulk == all[0].bulk));
+        assert!(all[1..].iter().all(|it| it.id % 7 != 0 && it.attempts == 0));
+        self.under_way.push_back(all);
+    }
+
+    fn end(&mut self, how: Ends) {
+        let Some(over) = self.under_way.pop_front() else { return };
+        let (contact, first) = (&over[0].contact, over[0].id);
+        match how {
+            Ends::Sent { joined } => {
+                let sent = &over[..over.len().min(1 + joined)];
+                for it in sent {
+                    self.stored.remove(&it.id).unwrap();
+                    self.sent.entry(contact.clone()).or_default().push(it.id);
+                }
+                self.queue.done(contact, first, sent[sent.len() - 1].id);
+            }
+            Ends::Again => {
+                let tried = Delivery { attempts: over[0].attempts + 1, ..(*over[0]).clone() };
+                self.stored.insert(first, Arc::new(tried));
+                self.queue.wait(contact, first, self.now + Duration::from_secs(1));
+            }
+            Ends::Refused => {
+                let last = over[over.len() - 1].id;
+                self.alone.insert(contact.clone(), last);
+                self.queue.part(contact, last);
+                self.queue.wait(contact, first, self.now);
+            }
+        }
     }
 }
 
@@ -179,9 +232,14 @@ proptest! {
             if lane.stored.is_empty() && lane.inbox.is_empty() && lane.queue.is_idle() {
                 break;
             }
-            for happens in
-                [Happens::Feed, Happens::Time, Happens::Read, Happens::Read, Happens::Start, Happens::End(true)]
-            {
+            for happens in [
+                Happens::Feed,
+                Happens::Time,
+                Happens::Read,
+                Happens::Read,
+                Happens::Start { more: 2 },
+                Happens::End(Ends::Sent { joined: 2 }),
+            ] {
                 lane.step(&happens);
             }
         }
@@ -207,9 +265,9 @@ fn broadcast(count: u8) -> Simulation {
 fn next(lane: &mut Simulation) -> DeliveryId {
     lane.step(&Happens::Feed);
     (0..4).for_each(|_| lane.step(&Happens::Read));
-    lane.step(&Happens::Start);
-    let id = lane.under_way.back().unwrap().id;
-    lane.step(&Happens::End(true));
+    lane.step(&START);
+    let id = lane.under_way.back().unwrap()[0].id;
+    lane.step(&Happens::End(SENT));
     id
 }
 
@@ -240,14 +298,14 @@ fn what_went_with_a_reply_while_bulk_was_read_does_not_go_again() {
     lane.step(&Happens::Feed);
     (0..2).for_each(|_| lane.step(&Happens::Read));
     // The contact's part of the broadcast, and what makes room for more of that.
-    (0..5).for_each(|_| lane.step(&Happens::Start));
-    assert_eq!(lane.under_way.front().unwrap().id, 10);
+    (0..5).for_each(|_| lane.step(&START));
+    assert_eq!(lane.under_way.front().unwrap()[0].id, 10);
     lane.step(&Happens::Read);
     assert!(matches!(&lane.asked, Some((_, Found::Any(page))) if page.bulk.iter().any(|it| it.id == 10)));
-    lane.step(&Happens::End(true));
-    lane.step(&Happens::Start);
-    assert_eq!(lane.under_way.back().unwrap().id, 21);
-    (0..5).for_each(|_| lane.step(&Happens::End(true)));
+    lane.step(&Happens::End(SENT));
+    lane.step(&START);
+    assert_eq!(lane.under_way.back().unwrap()[0].id, 21);
+    (0..5).for_each(|_| lane.step(&Happens::End(SENT)));
     lane.step(&Happens::Read);
     while !lane.stored.is_empty() {
         next(&mut lane);
@@ -259,4 +317,69 @@ fn a_conversation_that_was_missed_is_read_before_bulk() {
     let mut lane = broadcast(60);
     lane.commit(9, false, false);
     assert_eq!(next(&mut lane), 61);
+}
+
+/// The ids that go next, with `more` at most.
+fn together(lane: &mut Simulation, more: usize) -> Vec<DeliveryId> {
+    lane.step(&Happens::Time);
+    (0..4).for_each(|_| lane.step(&Happens::Read));
+    lane.step(&Happens::Start { more });
+    lane.under_way.back().unwrap().iter().map(|it| it.id).collect()
+}
+
+/// Commits `count` of one contact, and lets the lane hear of them.
+fn of_one_contact(count: u8) -> Simulation {
+    let mut lane = Simulation::new(8, 1);
+    (0..4).for_each(|_| lane.step(&Happens::Read));
+    (0..count).for_each(|_| lane.commit(1, false, true));
+    (0..count).for_each(|_| lane.step(&Happens::Feed));
+    lane
+}
+
+#[test]
+fn what_is_there_goes_together_up_to_the_first_that_may_not() {
+    let mut lane = of_one_contact(8);
+    assert_eq!(together(&mut lane, 2), [1, 2, 3]);
+    lane.step(&Happens::End(Ends::Sent { joined: 2 }));
+    // Number 7 may not go with others yet.
+    assert_eq!(together(&mut lane, 9), [4, 5, 6]);
+    // One of the three was not taken after all.
+    lane.step(&Happens::End(Ends::Sent { joined: 1 }));
+    assert_eq!(together(&mut lane, 9), [6]);
+}
+
+#[test]
+fn what_was_tried_before_goes_alone_and_takes_nothing_with_it() {
+    let mut lane = of_one_contact(6);
+    assert_eq!(together(&mut lane, 2), [1, 2, 3]);
+    lane.step(&Happens::End(Ends::Again));
+    assert_eq!(together(&mut lane, 2), [1]);
+    lane.step(&Happens::End(SENT));
+    assert_eq!(together(&mut lane, 2), [2, 3, 4]);
+}
+
+#[test]
+fn what_was_refused_together_goes_one_by_one_and_what_comes_after_it_together_again() {
+    let mut lane = of_one_contact(6);
+    assert_eq!(together(&mut lane, 2), [1, 2, 3]);
+    lane.step(&Happens::End(Ends::Refused));
+    for id in 1..=3 {
+        assert_eq!(together(&mut lane, 2), [id]);
+        lane.step(&Happens::End(SENT));
+    }
+    assert_eq!(together(&mut lane, 2), [4, 5, 6]);
+}
+
+#[test]
+fn a_contact_is_held_in_whole_batches() {
+    let mut lane = of_one_contact(12);
+    for ids in [[1, 2, 3], [4, 5, 6]] {
+        // Of the window of 8, 6 are two batches.
+        let more = lane.queue.next().map(|next| (next.id, lane.queue.more(&next, 9, |_| true)));
+        let (first, more) = more.unwrap();
+        let last = ids[2];
+        assert_eq!((first, more.len()), (ids[0], usize::try_from(6 - ids[0]).unwrap()));
+        (ids[0]..=last).for_each(|id| drop(lane.stored.remove(&id)));
+        lane.queue.done(&SmolStr::new("1"), first, last);
+    }
 }

@@ -17,6 +17,8 @@ pub struct Setup {
     pub retry: &'static str,
     /// The rate towards the platform.
     pub platform_rate: &'static str,
+    /// How many events go to the platform in one request.
+    pub platform_batch: usize,
     /// What the platform enforces; 0 is nothing.
     pub platform_limit: u32,
     /// How long a shutdown waits.
@@ -37,6 +39,7 @@ impl Default for Setup {
             limits: "{}",
             retry: "{first: 100ms, max: 1s}",
             platform_rate: "20/s",
+            platform_batch: 1,
             platform_limit: 20,
             drain: "10s",
             keep: "7d",
@@ -74,6 +77,7 @@ impl Setup {
         let platform = Platform::start(&[&format!("ch-1:{TOKEN}")], self.platform_limit, &folder);
         let provider = Provider::start(&format!("{}/events", gateway.base_url(CHANNEL)), &folder);
         let Setup { limits, retry, platform_rate, drain, keep, server, mapping, store, .. } = self;
+        let batch = self.platform_batch;
         let store = store.unwrap_or_else(|| "sqlite:patchcord.db".into());
         let file = mapping
             .map_or_else(|| "src/sandbox/stand_in.yaml".into(), |name| format!("tests/it/{name}.yaml"));
@@ -88,7 +92,7 @@ impl Setup {
              channels:\n  \
                {CHANNEL}:\n    \
                  mapping: {mapping}\n    \
-                 platform: {{webhook_url: \"{}\", channel_id: ch-1, token: {{env: TOKEN}}, rate: {platform_rate}}}\n    \
+                 platform: {{webhook_url: \"{}\", channel_id: ch-1, token: {{env: TOKEN}}, rate: {platform_rate}, batch: {batch}}}\n    \
                  config: {{url: \"{}\", token: {{env: KEY}}, secret: {{env: SECRET}}, sender: \"+60300000000\"}}\n    \
                  limits: {limits}\n    \
                  retry: {retry}\n",

@@ -38,6 +38,7 @@ impl Judge<'_> {
         let last = delivery.last.and_then(|last| self.attempts.get(&last));
         let jumps = last.map_or(0, |last| last.jumps);
         let said = last.filter(|last| last.heard).map(|last| &last.said);
+        let was_together = last.is_some_and(|last| last.ids.len() > 1);
         // It may have been the turn of what is called for it since.
         let is_old_news = last.is_some_and(|last| last.life != life) || delivery.last < called;
         let fits = match ending {
@@ -45,7 +46,8 @@ impl Judge<'_> {
             Ended::Sent(_) if !is_posted(record) => true,
             Ended::Sent(_) => matches!(said, Some(Said::Taken { .. })),
             Ended::Failed if matches!(said, Some(Said::Expired)) => delivery.expired > 1,
-            Ended::Failed => matches!(said, Some(Said::Refused | Said::OptOut)),
+            // Of several that were refused nobody knows which was to blame.
+            Ended::Failed => matches!(said, Some(Said::Refused | Said::OptOut)) && !was_together,
             // Nobody knows, or nobody who is left; or a call took so long that the whole attempt was cut off.
             Ended::Held => {
                 let settings = (self.terms.settings)(lane);
@@ -56,7 +58,9 @@ impl Judge<'_> {
                             None | Some(Said::Lost { .. } | Said::Panic | Said::Silent | Said::Expired)
                         ))
             }
-            Ended::Again { .. } => is_old_news || !matches!(said, Some(Said::Refused | Said::OptOut)),
+            Ended::Again { .. } => {
+                is_old_news || was_together || !matches!(said, Some(Said::Refused | Said::OptOut))
+            }
             Ended::Dead => {
                 let age = u64::try_from(entry.wall - record.delivery.accepted_at).unwrap_or_default();
                 let is_old = Duration::from_millis(age) >= policy.give_up_after;
@@ -137,7 +141,7 @@ impl Judge<'_> {
     /// How far a message that was sent has come, by what its provider said.
     pub(super) fn standing(&self, id: DeliveryId, channel: &str, mid: &str) -> Status {
         let delivery = self.deliveries.get(&id);
-        let attempts = self.attempts.values().filter(|it| it.id == Some(id) && it.heard);
+        let attempts = self.attempts.values().filter(|it| it.ids.contains(&id) && it.heard);
         let names: BTreeMap<usize, &SmolStr> = attempts
             .filter_map(|it| match &it.said {
                 Said::Taken { id, .. } => Some((it.part, id)),

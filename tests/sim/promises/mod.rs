@@ -30,7 +30,8 @@ pub struct Terms<'a> {
 /// A request, as far as it has come.
 struct Attempt {
     life: usize,
-    id: Option<DeliveryId>,
+    /// What it delivers, in order; nothing where it is only needed for that.
+    ids: Vec<DeliveryId>,
     lane: Lane,
     part: usize,
     began: Duration,
@@ -171,20 +172,28 @@ impl Judge<'_> {
                 }
             }
             Event::Answers { .. } => {}
-            Event::Begins { attempt, life, item, contact, part, arrives, said } => {
+            Event::Begins { attempt, life, item, more, contact, part, arrives, said } => {
                 let lane = self.lanes.entry(item.lane.clone()).or_default();
                 lane.begun.push(entry.at);
                 if !matches!(said, Said::Unreachable) {
                     lane.arrived.push(*arrives);
                 }
                 self.tally.requests += 1;
+                self.tally.together += more.len() as u64;
                 if self.life != Some(*life) {
                     self.broken(number, format!("process {life} makes a request, and {:?} runs", self.life));
                 }
-                let id = self.ids.get(item).copied();
+                let items = || std::iter::once(item).chain(more);
+                for unknown in items()
+                    .filter(|item| item.kind != CALL && !self.ids.contains_key(item))
+                    .cloned()
+                    .collect::<Vec<_>>()
+                {
+                    self.broken(number, format!("{unknown:?} was never accepted"));
+                }
                 let begins = Attempt {
                     life: *life,
-                    id,
+                    ids: items().filter_map(|item| self.ids.get(item).copied()).collect(),
                     lane: item.lane.clone(),
                     part: *part,
                     began: entry.at,
@@ -194,16 +203,14 @@ impl Judge<'_> {
                 };
                 self.silence(number, entry, &begins);
                 self.room(number, *attempt, &begins);
-                match id {
-                    Some(id) => self.turn(number, *attempt, entry, id, contact, &begins),
-                    None if item.kind != CALL => self.broken(number, format!("{item:?} was never accepted")),
-                    None => {
-                        let lane = self.lanes.entry(item.lane.clone()).or_default();
-                        (lane.calls, lane.called) = (lane.calls + 1, Some(*attempt));
-                    }
+                if begins.ids.is_empty() {
+                    let lane = self.lanes.entry(item.lane.clone()).or_default();
+                    (lane.calls, lane.called) = (lane.calls + 1, Some(*attempt));
+                } else {
+                    self.turn(number, *attempt, entry, contact, &begins);
                 }
                 self.attempts.insert(*attempt, begins);
-                self.forward(number, item);
+                items().for_each(|item| self.forward(number, item));
             }
             Event::Hears { attempt } => self.answered(*attempt, entry.at),
             Event::Settles { life, id, attempts, ending, new } => {

@@ -53,31 +53,45 @@ impl Judge<'_> {
         }
     }
 
-    /// A contact's deliveries go one by one in their order, and each goes until it has arrived.
+    /// A contact's requests go one by one and its deliveries in their order, and each goes until it has arrived.
     pub(super) fn turn(
         &mut self,
         number: usize,
         attempt: usize,
         entry: &Entry,
-        id: DeliveryId,
         contact: &SmolStr,
         begins: &Attempt,
     ) {
         let settings = (self.terms.settings)(&begins.lane);
-        let limit = settings.time_limit;
         let known = self.contacts.entry((begins.lane.clone(), contact.clone())).or_default();
         known.begun.push(entry.at);
         let mut broken = Vec::new();
-        if let Some(earlier) = known.queued.first().filter(|first| **first < id) {
-            broken.push(format!("{id} goes before {earlier} of the same contact"));
+        // None of those in between is left out.
+        let first: Vec<DeliveryId> = known.queued.iter().copied().take(begins.ids.len()).collect();
+        if first != begins.ids {
+            broken.push(format!("{:?} go when {first:?} are the first of the contact", begins.ids));
         }
-        if !known.queued.contains(&id) {
-            broken.push(format!("{id} goes though it is over"));
+        if begins.ids.len() > settings.batch {
+            broken.push(format!("{} go together, {} may", begins.ids.len(), settings.batch));
         }
         let other = known.under_way.replace(attempt).and_then(|other| self.attempts.get(&other));
+        let limit = settings.time_limit;
         if other.is_some_and(|it| it.life == begins.life && !it.heard && entry.at < it.began + limit) {
-            broken.push(format!("{id} goes while another of the same contact is under way"));
+            let ids = &begins.ids;
+            broken.push(format!("{ids:?} go while others of the same contact are under way"));
         }
+        for id in &begins.ids {
+            broken.extend(self.goes(attempt, entry, *id, begins));
+        }
+        for what in broken {
+            self.broken(number, what);
+        }
+    }
+
+    /// What is wrong with a delivery's going with a request.
+    fn goes(&mut self, attempt: usize, entry: &Entry, id: DeliveryId, begins: &Attempt) -> Vec<String> {
+        let settings = (self.terms.settings)(&begins.lane);
+        let mut broken = Vec::new();
         let delivery = self.deliveries.entry(id).or_default();
         delivery.begun += 1;
         self.tally.repeats += u64::from(delivery.begun > 1);
@@ -106,9 +120,7 @@ impl Judge<'_> {
         {
             broken.push(format!("{id} goes {} ms too early", until - entry.wall));
         }
-        for what in broken {
-            self.broken(number, what);
-        }
+        broken
     }
 
     /// The platform hears of a message's statuses in their order.
@@ -144,12 +156,17 @@ impl Judge<'_> {
                 lane.silences.push((attempt.life, at, at + rest.min(longest)));
             }
         }
-        let Some(delivery) = attempt.id.and_then(|id| self.deliveries.get_mut(&id)) else { return };
-        match &attempt.said {
-            Said::Taken { .. } => drop(delivery.taken.insert(attempt.part, attempt.life)),
-            Said::Expired => delivery.expired += 1,
-            Said::Trouble(Some(after)) => delivery.rest = Some((attempt.life, at + *after)),
-            _ => {}
+        for (place, id) in attempt.ids.iter().enumerate() {
+            let Some(delivery) = self.deliveries.get_mut(id) else { continue };
+            match &attempt.said {
+                Said::Taken { .. } => drop(delivery.taken.insert(attempt.part, attempt.life)),
+                Said::Expired => delivery.expired += 1,
+                // It is the first that is tried again; the others wait behind it.
+                Said::Trouble(Some(after)) if place == 0 => {
+                    delivery.rest = Some((attempt.life, at + *after));
+                }
+                _ => {}
+            }
         }
     }
 

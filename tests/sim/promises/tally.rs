@@ -24,4 +24,4 @@ macro_rules! tally {
     };
 }
 
-tally! { messages requests sent failed dead held repeats throttled statuses crashes jumps }
+tally! { messages requests together sent failed dead held repeats throttled statuses crashes jumps }

@@ -85,6 +85,7 @@ struct Settings {
     rate: String,
     per_contact: String,
     platform_rate: String,
+    platform_batch: usize,
     in_flight: usize,
     timeout: Time,
     first: Time,
@@ -100,6 +101,7 @@ impl Default for Settings {
             rate: "20/s".into(),
             per_contact: "unlimited".into(),
             platform_rate: "20/s".into(),
+            platform_batch: 1,
             in_flight: 32,
             timeout: Time(30_000),
             first: Time(1000),
@@ -291,7 +293,12 @@ impl Settings {
             time_limit: self.timeout.duration(),
             ..LaneSettings::default()
         };
-        let inbound = LaneSettings { rate: rate(&self.platform_rate), post, ..LaneSettings::default() };
+        let inbound = LaneSettings {
+            rate: rate(&self.platform_rate),
+            batch: self.platform_batch,
+            post,
+            ..LaneSettings::default()
+        };
         [(Lane::outbound(channel(0)), outbound), (Lane::inbound(channel(0)), inbound)].into()
     }
 }
