@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, OptionFuture};
-use futures_util::{FutureExt, TryFutureExt};
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt as _, TryFutureExt};
 use smol_str::SmolStr;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::attempt::{self, Answered};
@@ -95,7 +95,8 @@ struct Running {
     noted: VecDeque<Arc<Delivery>>,
     /// How many such notes are being written.
     noting: usize,
-    steps: JoinSet<Step>,
+    /// What is under way: attempts, and what is written down. They share the task of the lane.
+    steps: FuturesUnordered<BoxFuture<'static, Step>>,
     reading: OptionFuture<BoxFuture<'static, Result<Read, StoreError>>>,
     read_not_before: Option<Instant>,
     retired: bool,
@@ -123,7 +124,7 @@ pub(super) async fn run(mut start: Start) {
         attempts: 0,
         noted: VecDeque::new(),
         noting: 0,
-        steps: JoinSet::new(),
+        steps: FuturesUnordered::new(),
         reading: None.into(),
         read_not_before: None,
         retired: false,
@@ -156,9 +157,10 @@ impl Running {
             }
             tokio::select! {
                 biased;
-                Some(step) = self.steps.join_next() => {
+                Some(step) = self.steps.next() => {
                     self.step(step);
-                    while let Some(step) = self.steps.try_join_next() {
+                    // The others are asked again, by this task, before it waits.
+                    while let Some(Some(step)) = self.steps.next().now_or_never() {
                         self.step(step);
                     }
                 }
@@ -289,7 +291,7 @@ impl Running {
             let carrier = Arc::clone(&self.start.carrier);
             let time_limit = self.settings.time_limit;
             let attempt = attempt::attempt(carrier, delivery, more, ticket, shared, time_limit);
-            self.steps.spawn(attempt.map(|answered| Step::Answered(Box::new(answered))));
+            self.steps.push(attempt.map(|answered| Step::Answered(Box::new(answered))).boxed());
         }
     }
 
@@ -314,7 +316,7 @@ impl Running {
             } else {
                 self.noting += 1;
                 let noted = attempt::note(Arc::clone(&self.start.store), Arc::clone(&delivery));
-                self.steps.spawn(noted.map(|noted| Step::Noted(delivery, noted)));
+                self.steps.push(noted.map(|noted| Step::Noted(delivery, noted)).boxed());
             }
         }
         again
@@ -357,14 +359,14 @@ impl Running {
         (!wait.is_zero()).then(|| now + wait)
     }
 
-    fn step(&mut self, step: Result<Step, tokio::task::JoinError>) {
+    fn step(&mut self, step: Step) {
         match step {
-            Ok(Step::Answered(answered)) => self.answered(*answered),
-            Ok(Step::Settled { contact, first, again_at: Some(due), .. }) => {
+            Step::Answered(answered) => self.answered(*answered),
+            Step::Settled { contact, first, again_at: Some(due), .. } => {
                 self.queue.wait(&contact, first, due);
             }
-            Ok(Step::Settled { contact, first, last, .. }) => self.queue.done(&contact, first, last),
-            Ok(Step::Noted(delivery, noted)) => {
+            Step::Settled { contact, first, last, .. } => self.queue.done(&contact, first, last),
+            Step::Noted(delivery, noted) => {
                 self.noting -= 1;
                 // Nothing more can be done in a store that is closed: the gateway is ending.
                 if noted {
@@ -374,8 +376,6 @@ impl Running {
                     self.take_notes_back();
                 }
             }
-            // Neither step panics and nobody aborts one; the contact would stay as it is until a restart.
-            Err(error) => tracing::error!(lane = %self.start.lane, %error, "a step was lost"),
         }
     }
 
@@ -471,7 +471,7 @@ impl Running {
             }
         });
         let settling = attempt::settle(Arc::clone(&self.start.store), settlements.collect());
-        self.steps.spawn(settling.map(move |()| Step::Settled { contact, first, last, again_at }));
+        self.steps.push(settling.map(move |()| Step::Settled { contact, first, last, again_at }).boxed());
     }
 
     /// Tells the platform's side that the contact wants no messages.
