@@ -119,6 +119,7 @@ fn every_outside_crate_has_one_home() {
         ("tower", &["server/"]),
         ("reqwest", &["call/", "sandbox/"]),
         ("rusqlite", &["store/"]),
+        ("crc32fast", &["store/sqlite/redo/"]),
         ("clap", &["cli/"]),
         ("rustix", &["cli/"]),
         ("anstream", &["cli/"]),
@@ -205,6 +206,25 @@ fn no_provider_is_named_in_the_source() {
         }
     }
     assert!(found.is_empty(), "mappings are data, src must not know them:\n{}", found.join("\n"));
+}
+
+/// What is changed elsewhere than in `Tx` would be missing after a crash.
+#[test]
+fn every_change_of_the_store_is_taken_down() {
+    let home = |name: &str| {
+        name.starts_with("store/sqlite/redo/")
+            || ["tx", "writer", "connect", "schema"]
+                .iter()
+                .any(|own| name == format!("store/sqlite/{own}.rs"))
+    };
+    let all = sources();
+    let store = all.iter().filter(|(name, _)| name.starts_with("store/sqlite/") && !is_test(name));
+    assert!(store.clone().any(|(name, text)| home(name) && code(text).contains(".execute(")));
+    for (name, text) in store.filter(|(name, _)| !home(name)) {
+        for call in [".execute(", ".execute_batch(", ".insert(params", ".raw_execute("] {
+            assert!(!code(text).contains(call), "{name}: `{call}` changes what no log has");
+        }
+    }
 }
 
 #[test]
