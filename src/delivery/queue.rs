@@ -222,7 +222,8 @@ impl Queue {
         let kind = Kind::of(delivery);
         let is_early = kind == Kind::Bulk && (self.live.behind || delivery.id <= self.read);
         let stream = self.stream(kind);
-        if delivery.id > stream.high && (is_early || stream.behind || !self.take(delivery)) {
+        if delivery.id > stream.high && (is_early || stream.behind || !self.take(delivery, self.bulk.behind))
+        {
             self.stream(kind).behind = true;
         }
     }
@@ -280,12 +281,14 @@ impl Queue {
     pub fn any(&mut self, page: &Page, live: Above, bulk: Option<Above>) {
         let gone = self.gone.take().unwrap_or_default();
         self.note_read(&page.live);
-        let all = page.live.iter().all(|delivery| self.take(delivery));
+        // What was fed of bulk may not have come so far as the store has.
+        let all = page.live.iter().all(|delivery| self.take(delivery, true));
         self.live.behind = !all || page.live.len() >= live.limit;
         // More of conversations came than were read: what bulk there was is read again, when they are known.
         if let Some(bulk) = bulk.filter(|_| !self.live.behind) {
             self.note_read(&page.bulk);
-            let all = page.bulk.iter().all(|delivery| gone.contains(&delivery.id) || self.take(delivery));
+            let all =
+                page.bulk.iter().all(|delivery| gone.contains(&delivery.id) || self.take(delivery, true));
             self.bulk.behind = !all || page.bulk.len() >= bulk.limit;
         }
     }
@@ -409,8 +412,8 @@ impl Queue {
         self.contacts.get(&delivery.contact).is_some_and(|known| known.waited == delivery.id)
     }
 
-    /// Takes what comes next in a stream; `false`: no room.
-    fn take(&mut self, delivery: &Arc<Delivery>) -> bool {
+    /// Takes what comes next in a stream, where bulk that came before it may be unknown, or not; `false`: no room.
+    fn take(&mut self, delivery: &Arc<Delivery>, is_bulk_unknown: bool) -> bool {
         let kind = Kind::of(delivery);
         let (stream, most) = match kind {
             Kind::Live => (&self.live, CONTACTS + MORE_CONTACTS),
@@ -418,7 +421,7 @@ impl Queue {
         };
         let is_full = self.room(stream) == 0;
         // Some of the contact's bulk may not have been read, though it goes first.
-        let unread = delivery.behind.filter(|_| self.bulk.behind);
+        let unread = delivery.behind.filter(|_| is_bulk_unknown);
         let Some(known) = self.contacts.get_mut(&delivery.contact) else {
             if self.contacts.len() >= most || is_full {
                 return false;

@@ -313,6 +313,24 @@ fn what_went_with_a_reply_while_bulk_was_read_does_not_go_again() {
 }
 
 #[test]
+fn a_reply_that_is_read_does_not_overtake_bulk_that_was_not_fed_yet() {
+    let mut lane = Simulation::new(8, 1);
+    (0..4).for_each(|_| lane.step(&Happens::Read));
+    // One more than there is room for: there is more to be read.
+    (10..19).for_each(|contact| lane.commit(contact, false, true));
+    (0..9).for_each(|_| lane.step(&Happens::Feed));
+    lane.commit(9, true, true);
+    lane.commit(9, false, true);
+    for _ in 0..5 {
+        lane.step(&START);
+        lane.step(&Happens::End(SENT));
+    }
+    (0..2).for_each(|_| lane.step(&Happens::Read));
+    let sent: Vec<_> = (0..6).map(|_| next(&mut lane)).collect();
+    assert_eq!(sent, [6, 7, 8, 9, 10, 11]);
+}
+
+#[test]
 fn a_conversation_that_was_missed_is_read_before_bulk() {
     let mut lane = broadcast(60);
     lane.commit(9, false, false);
