@@ -25,6 +25,8 @@ enum Happens {
     Time,
     /// The lane hears of the next thing that was committed.
     Feed,
+    /// The window gets as wide as that, and may get that much wider.
+    Fit(usize, usize),
 }
 
 /// How an attempt ends.
@@ -60,6 +62,7 @@ fn happens() -> impl Strategy<Value = Happens> {
         6 => ends().prop_map(Happens::End),
         2 => Just(Happens::Time),
         12 => Just(Happens::Feed),
+        3 => (2..9_usize, 0..4_usize).prop_map(|(window, more)| Happens::Fit(window, more)),
     ]
 }
 
@@ -163,6 +166,7 @@ impl Simulation {
                 }
             }
             Happens::Feed => self.feed(),
+            Happens::Fit(window, more) => self.queue.fit(*window, (window + more).min(8)),
             Happens::Start { more } => self.start(*more),
             Happens::End(how) => self.end(*how),
             Happens::Time => {
