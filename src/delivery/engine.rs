@@ -16,6 +16,7 @@ use super::carrier::Carrier;
 use super::credential::Credentials;
 use super::host::Hosts;
 use super::lane::{self, Start};
+use super::reserve::Reserve;
 use super::settings::{LaneSettings, SettingsOf};
 use super::stats::{Gauge, LaneStats};
 use crate::store::{Delivery, DeliveryId, Fed, Feed, FeedReader, Filter, Lane, LaneDepth, Store, feed};
@@ -46,6 +47,8 @@ pub struct Parts {
     pub carrier: Arc<dyn Carrier>,
     /// How lanes behave.
     pub settings: SettingsOf,
+    /// How many deliveries lanes may hold in memory together, beyond the 64 of each stream that each may always hold.
+    pub reserve: usize,
     /// Clock and randomness.
     pub world: World,
 }
@@ -57,6 +60,7 @@ impl Engine {
     pub fn start(parts: Parts) -> Self {
         let (stop, stopped) = watch::channel(None);
         let (reload, gauges) = (Arc::new(Notify::new()), Gauges::default());
+        let reserve = Arc::new(Reserve::new(parts.reserve));
         let router = Router {
             parts,
             stop: stopped,
@@ -67,6 +71,7 @@ impl Engine {
             tasks: JoinSet::new(),
             hosts: Arc::default(),
             credentials: Arc::default(),
+            reserve,
             started: Instant::now(),
         };
         Self { stop, reload, gauges, task: Mutex::new(Some(tokio::spawn(router.run()))) }
@@ -109,6 +114,7 @@ struct Router {
     tasks: JoinSet<()>,
     hosts: Arc<Hosts>,
     credentials: Arc<Credentials>,
+    reserve: Arc<Reserve>,
     started: Instant,
 }
 
@@ -252,6 +258,7 @@ impl Router {
             rest_until,
             hosts: Arc::clone(&self.hosts),
             credentials: Arc::clone(&self.credentials),
+            reserve: Arc::clone(&self.reserve),
         });
         let task = self.tasks.spawn(task).id();
         Running { inbox, settings, gauge, last_push: now, counted: 0, task }

@@ -22,6 +22,7 @@ use super::host::{Hosts, Peer};
 use super::judge::{Judgement, apart, hold, judge, postpone};
 use super::pacer::Pacer;
 use super::queue::{Queue, Wanted};
+use super::reserve::{Loan, Reserve};
 use super::settings::LaneSettings;
 use super::spacing::Spacing;
 use super::stats::Gauge;
@@ -37,6 +38,9 @@ use crate::world::{Millis, World};
 const NOTED_AHEAD: usize = 4;
 /// How long to wait after the store could not be read.
 const READ_AGAIN: Duration = Duration::from_secs(1);
+
+/// How many deliveries of each stream a lane may always hold: more than it sends at 20/s while the store is read.
+pub(super) const LEAST_WINDOW: usize = 64;
 
 /// What a lane is started with.
 pub(super) struct Start {
@@ -57,6 +61,8 @@ pub(super) struct Start {
     pub(super) hosts: Arc<Hosts>,
     /// The rates of credentials that lanes share.
     pub(super) credentials: Arc<Credentials>,
+    /// What lanes may hold in memory together.
+    pub(super) reserve: Arc<Reserve>,
 }
 
 /// What was read because it was wanted.
@@ -82,6 +88,7 @@ struct Running {
     start: Start,
     settings: LaneSettings,
     queue: Queue,
+    loan: Loan,
     pacer: Pacer,
     share: Share,
     rest_until: Option<Instant>,
@@ -113,6 +120,7 @@ pub(super) async fn run(mut start: Start) {
     let settings = settings.unwrap_or_default();
     let lane = Running {
         queue: Queue::new(settings.window, settings.in_flight, settings.batch),
+        loan: Loan::new(Arc::clone(&start.reserve)),
         pacer: Pacer::new(settings.rate, start.full_until),
         share: start.credentials.share(settings.credential.as_ref(), start.full_until),
         rest_until: start.rest_until,
@@ -189,6 +197,7 @@ impl Running {
             self.retired = true;
         }
         while let Some(fed) = next {
+            self.fit();
             match fed {
                 Fed::New(delivery) => self.queue.offer(&delivery),
                 Fed::Missed => self.queue.missed(),
@@ -197,12 +206,22 @@ impl Running {
         }
     }
 
+    /// Fits the queue's window to what there is to hold, out of what all lanes may hold together.
+    fn fit(&mut self) {
+        let most = self.settings.window;
+        let least = LEAST_WINDOW.min(most);
+        let wish = self.queue.wish(least).min(most);
+        let window = least + self.loan.fit(wish.saturating_sub(least));
+        self.queue.fit(window, (least + self.loan.reach()).min(most));
+    }
+
     /// Starts reading what the queue wants; whether it did.
     fn read(&mut self, now: Instant) -> bool {
         if self.read_not_before.is_some_and(|then| now < then) {
             return false;
         }
         self.read_not_before = None;
+        self.fit();
         let Some(wanted) = self.queue.wanted() else { return false };
         let lane = self.start.lane.clone();
         let store = &self.start.store;
@@ -531,6 +550,7 @@ impl Running {
         stats.circuit_open = circuit_open;
         stats.in_flight = self.attempts;
         stats.retrying = self.queue.retrying();
+        stats.held_in_memory = self.queue.held();
         stats.paused_until = self.rest_until.map(|until| {
             let rest = until.saturating_duration_since(Instant::now());
             wall.saturating_add(Millis::try_from(rest.as_millis()).unwrap_or(Millis::MAX))

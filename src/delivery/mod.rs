@@ -16,6 +16,7 @@ mod lane;
 mod pacer;
 mod queue;
 mod rate;
+mod reserve;
 mod retry;
 mod settings;
 mod spacing;

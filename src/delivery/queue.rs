@@ -23,10 +23,15 @@ const CONTACTS: usize = 100_000;
 /// How many more there may be for the sake of conversations.
 const MORE_CONTACTS: usize = 10_000;
 
+/// For how many contacts at least there is room, however many deliveries go in one request.
+const CROWD: usize = 8;
+
 /// The deliveries of a lane, by contact.
 #[derive(Debug)]
 pub struct Queue {
     window: usize,
+    in_flight: usize,
+    batch: usize,
     per_contact: usize,
     contacts: HashMap<SmolStr, Contact>,
     /// Contacts that may go: those in conversation first, then by the id of their first delivery.
@@ -158,13 +163,12 @@ impl Stream {
 
 impl Queue {
     /// An empty queue that holds at most `window` deliveries of each stream and has not yet seen what is in the store.
-    /// What it holds of a contact are whole batches, if it has room for one.
     pub fn new(window: usize, in_flight: usize, batch: usize) -> Self {
-        let window = window.max(2);
-        let share = (window / in_flight.max(1)).max(1);
-        Self {
-            window,
-            per_contact: share - share % batch.clamp(1, share),
+        let mut queue = Self {
+            window: 0,
+            in_flight: in_flight.max(1),
+            batch: batch.max(1),
+            per_contact: 0,
             contacts: HashMap::new(),
             ready: BTreeMap::new(),
             waiting: BTreeSet::new(),
@@ -172,7 +176,26 @@ impl Queue {
             bulk: Stream::new(),
             gone: None,
             read: 0,
-        }
+        };
+        queue.fit(window, window);
+        queue
+    }
+
+    /// From now on at most `window` deliveries of each stream are held, and a contact's share is that of `reach`, to which
+    /// the window may grow. What is held of a contact are whole batches, if there is room for those of some contacts.
+    pub fn fit(&mut self, window: usize, reach: usize) {
+        self.window = window.max(2);
+        let reach = reach.max(2);
+        let share = (reach / self.in_flight).max(self.batch.min(reach / CROWD)).max(1);
+        self.per_contact = share - share % self.batch.min(share);
+    }
+
+    /// How wide the window is to be, with `least` to spare: without end while there may be more in the store than a first
+    /// look found.
+    pub fn wish(&self, least: usize) -> usize {
+        let is_behind = [&self.live, &self.bulk].iter().any(|it| it.behind || !it.dry.is_empty());
+        let held = self.live.held.max(self.bulk.held);
+        if is_behind && held > 0 { usize::MAX } else { held + least }
     }
 
     fn stream(&mut self, kind: Kind) -> &mut Stream {
@@ -205,7 +228,6 @@ impl Queue {
     }
 
     /// How many deliveries are held.
-    #[cfg(test)]
     pub fn held(&self) -> usize {
         self.live.held + self.bulk.held
     }
@@ -222,7 +244,8 @@ impl Queue {
         let kind = Kind::of(delivery);
         let is_early = kind == Kind::Bulk && (self.live.behind || delivery.id <= self.read);
         let stream = self.stream(kind);
-        if delivery.id > stream.high && (is_early || stream.behind || !self.take(delivery)) {
+        if delivery.id > stream.high && (is_early || stream.behind || !self.take(delivery, self.bulk.behind))
+        {
             self.stream(kind).behind = true;
         }
     }
@@ -280,12 +303,14 @@ impl Queue {
     pub fn any(&mut self, page: &Page, live: Above, bulk: Option<Above>) {
         let gone = self.gone.take().unwrap_or_default();
         self.note_read(&page.live);
-        let all = page.live.iter().all(|delivery| self.take(delivery));
+        // What was fed of bulk may not have come so far as the store has.
+        let all = page.live.iter().all(|delivery| self.take(delivery, true));
         self.live.behind = !all || page.live.len() >= live.limit;
         // More of conversations came than were read: what bulk there was is read again, when they are known.
         if let Some(bulk) = bulk.filter(|_| !self.live.behind) {
             self.note_read(&page.bulk);
-            let all = page.bulk.iter().all(|delivery| gone.contains(&delivery.id) || self.take(delivery));
+            let all =
+                page.bulk.iter().all(|delivery| gone.contains(&delivery.id) || self.take(delivery, true));
             self.bulk.behind = !all || page.bulk.len() >= bulk.limit;
         }
     }
@@ -409,8 +434,8 @@ impl Queue {
         self.contacts.get(&delivery.contact).is_some_and(|known| known.waited == delivery.id)
     }
 
-    /// Takes what comes next in a stream; `false`: no room.
-    fn take(&mut self, delivery: &Arc<Delivery>) -> bool {
+    /// Takes what comes next in a stream, where bulk that came before it may be unknown, or not; `false`: no room.
+    fn take(&mut self, delivery: &Arc<Delivery>, is_bulk_unknown: bool) -> bool {
         let kind = Kind::of(delivery);
         let (stream, most) = match kind {
             Kind::Live => (&self.live, CONTACTS + MORE_CONTACTS),
@@ -418,7 +443,7 @@ impl Queue {
         };
         let is_full = self.room(stream) == 0;
         // Some of the contact's bulk may not have been read, though it goes first.
-        let unread = delivery.behind.filter(|_| self.bulk.behind);
+        let unread = delivery.behind.filter(|_| is_bulk_unknown);
         let Some(known) = self.contacts.get_mut(&delivery.contact) else {
             if self.contacts.len() >= most || is_full {
                 return false;

@@ -16,6 +16,8 @@ pub struct LaneStats {
     pub depth: u64,
     /// How many requests are under way.
     pub in_flight: usize,
+    /// How many deliveries it holds in memory, beside those under way.
+    pub held_in_memory: usize,
     /// How many contacts wait for a retry.
     pub retrying: usize,
     /// Attempts that succeeded.
@@ -48,6 +50,7 @@ impl Gauge {
             lane,
             depth: 0,
             in_flight: 0,
+            held_in_memory: 0,
             retrying: 0,
             sent: 0,
             failed: 0,

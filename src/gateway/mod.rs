@@ -56,6 +56,8 @@ pub use webhook::{Called, WebhookAnswer};
 
 /// How many committed deliveries the feed holds for the engine; what does not fit is read from the store.
 const FEED: usize = 16_384;
+/// How many deliveries all lanes together read ahead of what each may always hold: some 40 MB of texts.
+const RESERVE: usize = 32_768;
 /// How often what is kept long enough is purged.
 const PURGE_EVERY: Duration = Duration::from_secs(600);
 /// From the start to the first purge: a gateway that is started again and again would never purge otherwise.
@@ -187,6 +189,7 @@ impl Gateway {
             feed: reader,
             carrier: Arc::new(carrier),
             settings: Arc::new(move |lane| lane_settings(&lanes, lane, &settings_world)),
+            reserve: RESERVE,
             world: world.clone(),
         });
         let (stop, stopped) = watch::channel(false);

@@ -130,7 +130,8 @@ impl Town {
         let disk = self.disk(life, alive, feed);
         let store = Arc::clone(&disk) as Arc<dyn Store>;
         let (settings, world) = (Arc::clone(settings), self.world.clone());
-        (disk, Works::Engine(Engine::start(Parts { store, feed: reader, carrier, settings, world })))
+        let parts = Parts { store, feed: reader, carrier, settings, reserve: 0, world };
+        (disk, Works::Engine(Engine::start(parts)))
     }
 
     fn gateway(

@@ -147,7 +147,7 @@ async fn an_outcome_that_the_disk_refuses_is_written_later_and_nothing_is_sent_t
     let folder = Arc::new(Folder::new());
     let (feed, reader) = feed(64);
     let real = SqliteStore::open(&folder.path(), &Options::default(), feed).unwrap();
-    let patient: Arc<dyn Store> = Arc::new(Patient(Arc::new(real)));
+    let patient: Arc<dyn Store> = Arc::new(Patient(Arc::new(real), Duration::ZERO));
     let store: Arc<dyn Store> = Arc::new(Full(patient, AtomicUsize::new(5)));
     let rig = Rig::start_with(folder, world(), &unlimited(), &carrier, store, reader);
     rig.accept([("a", "1".to_owned()), ("a", "2".to_owned())]).await;

@@ -10,6 +10,7 @@ mod pacing;
 mod queue;
 mod restart;
 mod statuses;
+mod window;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -43,8 +44,20 @@ fn world() -> World {
     World::new(Arc::new(TokioClock(Instant::now())), entropy)
 }
 
-/// A store for paused time: while it works, time does not pass. (Time stands still while a blocking task runs.)
-struct Patient(Arc<dyn Store>);
+/// A store for paused time: while it works, time does not pass (time stands still while a blocking task runs), but for
+/// so long when the queue is read.
+struct Patient(Arc<dyn Store>, Duration);
+
+impl Patient {
+    fn after_a_while<T: Send + 'static>(&self, answer: Answer<T>) -> Answer<T> {
+        let (answer, takes) = (hold(answer), self.1);
+        async move {
+            tokio::time::sleep(takes).await;
+            answer.await
+        }
+        .boxed()
+    }
+}
 
 fn hold<T: Send + 'static>(answer: Answer<T>) -> Answer<T> {
     async move {
@@ -92,7 +105,7 @@ impl Store for Patient {
         hold(self.0.settle(settlement))
     }
     fn page(&self, lane: Lane, live: Above, bulk: Option<Above>) -> Answer<Page> {
-        hold(self.0.page(lane, live, bulk))
+        self.after_a_while(self.0.page(lane, live, bulk))
     }
     fn page_contact(
         &self,
@@ -102,7 +115,7 @@ impl Store for Patient {
         upto: DeliveryId,
         limit: usize,
     ) -> Answer<Vec<Arc<Delivery>>> {
-        hold(self.0.page_contact(lane, contact, after, upto, limit))
+        self.after_a_while(self.0.page_contact(lane, contact, after, upto, limit))
     }
     fn original(&self, channel: SmolStr, alias: SmolStr) -> Answer<Option<SmolStr>> {
         hold(self.0.original(channel, alias))
@@ -256,7 +269,7 @@ impl Rig {
     ) -> Self {
         let (feed, reader) = feed(feed_size);
         let store = SqliteStore::open(&folder.path(), &Options::default(), feed).unwrap();
-        let store: Arc<dyn Store> = Arc::new(Patient(Arc::new(store)));
+        let store: Arc<dyn Store> = Arc::new(Patient(Arc::new(store), Duration::ZERO));
         Self::start_with(folder, world, settings, carrier, store, reader)
     }
 
@@ -274,6 +287,7 @@ impl Rig {
             feed,
             carrier: Arc::clone(carrier) as Arc<dyn Carrier>,
             settings: Arc::new(move |_| Some(settings.clone())),
+            reserve: 32_768,
             world: world.clone(),
         });
         Self { folder, store, engine, world }

@@ -147,6 +147,7 @@ async fn a_million_queued_stay_flat_in_memory() {
         feed: reader,
         carrier,
         settings: Arc::new(|_| Some(unlimited())),
+        reserve: 32_768,
         world: World::system(),
     });
     tokio::time::sleep(ms(10_000)).await;

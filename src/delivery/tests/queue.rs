@@ -25,6 +25,8 @@ enum Happens {
     Time,
     /// The lane hears of the next thing that was committed.
     Feed,
+    /// The window gets as wide as that, and may get that much wider.
+    Fit(usize, usize),
 }
 
 /// How an attempt ends.
@@ -60,6 +62,7 @@ fn happens() -> impl Strategy<Value = Happens> {
         6 => ends().prop_map(Happens::End),
         2 => Just(Happens::Time),
         12 => Just(Happens::Feed),
+        3 => (2..9_usize, 0..4_usize).prop_map(|(window, more)| Happens::Fit(window, more)),
     ]
 }
 
@@ -163,6 +166,7 @@ impl Simulation {
                 }
             }
             Happens::Feed => self.feed(),
+            Happens::Fit(window, more) => self.queue.fit(*window, (window + more).min(8)),
             Happens::Start { more } => self.start(*more),
             Happens::End(how) => self.end(*how),
             Happens::Time => {
@@ -310,6 +314,24 @@ fn what_went_with_a_reply_while_bulk_was_read_does_not_go_again() {
     while !lane.stored.is_empty() {
         next(&mut lane);
     }
+}
+
+#[test]
+fn a_reply_that_is_read_does_not_overtake_bulk_that_was_not_fed_yet() {
+    let mut lane = Simulation::new(8, 1);
+    (0..4).for_each(|_| lane.step(&Happens::Read));
+    // One more than there is room for: there is more to be read.
+    (10..19).for_each(|contact| lane.commit(contact, false, true));
+    (0..9).for_each(|_| lane.step(&Happens::Feed));
+    lane.commit(9, true, true);
+    lane.commit(9, false, true);
+    for _ in 0..5 {
+        lane.step(&START);
+        lane.step(&Happens::End(SENT));
+    }
+    (0..2).for_each(|_| lane.step(&Happens::Read));
+    let sent: Vec<_> = (0..6).map(|_| next(&mut lane)).collect();
+    assert_eq!(sent, [6, 7, 8, 9, 10, 11]);
 }
 
 #[test]

@@ -119,7 +119,7 @@ async fn a_lane_that_is_not_to_run_keeps_its_deliveries_until_it_is() {
     let folder = Arc::new(Folder::new());
     let (feed, reader) = feed(64);
     let store = SqliteStore::open(&folder.path(), &Options::default(), feed).unwrap();
-    let store: Arc<dyn Store> = Arc::new(Patient(Arc::new(store)));
+    let store: Arc<dyn Store> = Arc::new(Patient(Arc::new(store), Duration::ZERO));
     let settings = Arc::clone(&runs);
     let world = world();
     let engine = Engine::start(Parts {
@@ -127,6 +127,7 @@ async fn a_lane_that_is_not_to_run_keeps_its_deliveries_until_it_is() {
         feed: reader,
         carrier: Arc::clone(&carrier) as Arc<dyn Carrier>,
         settings: Arc::new(move |_| settings.lock().unwrap().clone()),
+        reserve: 32_768,
         world: world.clone(),
     });
     let rig = Rig { folder, store, engine, world };
