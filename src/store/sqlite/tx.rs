@@ -39,7 +39,7 @@ impl<'a> Tx<'a> {
         let mut statement = self.connection.prepare_cached(sql)?;
         let Some(changes) = &self.changes else { return statement.execute(values) };
         let values: Vec<ToSqlOutput<'_>> =
-            values.iter().map(|value| value.to_sql()).collect::<rusqlite::Result<_>>()?;
+            values.iter().map(ToSql::to_sql).collect::<rusqlite::Result<_>>()?;
         let changed = statement.execute(params_from_iter(&values))?;
         if changed > 0 {
             changes.borrow_mut().add(sql, &values)?;

@@ -167,10 +167,11 @@ fn write(mut file: RedoFile, orders: &Receiver<Order>, state: &State) {
             if !state.broken.load(Ordering::SeqCst) {
                 let written = file.write(start, &bytes);
                 #[cfg(test)]
-                let written = written.and_then(|()| match state.fails.swap(false, Ordering::SeqCst) {
-                    true => Err(std::io::Error::other("the disk is sick")),
-                    false => Ok(()),
-                });
+                let written = if state.fails.swap(false, Ordering::SeqCst) {
+                    Err(std::io::Error::other("the disk is sick"))
+                } else {
+                    written
+                };
                 match written {
                     Ok(()) => state.durable.store(last, Ordering::SeqCst),
                     Err(error) => {
