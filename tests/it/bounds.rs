@@ -105,6 +105,30 @@ fn heads_and_bodies_that_are_too_large_are_refused_without_being_read() {
 }
 
 #[test]
+fn a_body_for_which_the_others_leave_no_room_is_told_to_come_back() {
+    let _turn = alone();
+    let town = town("max_body: 1000, max_bodies: 1500, body_timeout: 3s,");
+    // Its last bytes do not come.
+    let begin = |length: usize| {
+        let mut stream = connect(&town);
+        let head = "POST /message HTTP/1.1\r\nhost: x\r\nconnection: close\r\n";
+        write!(stream, "{head}content-length: {length}\r\n\r\n{}", "a".repeat(800)).unwrap();
+        stream
+    };
+    let mut first = begin(1000);
+    std::thread::sleep(Duration::from_millis(500));
+    let beside = rest(&mut begin(1000));
+    let slow = status(&rest(&mut first));
+    let after = status(&rest(&mut begin(800)));
+    say(format!(
+        "a body beside one that fills the room: {}, that one {slow}, one after that {after}",
+        status(&beside)
+    ));
+    assert!(beside.starts_with("HTTP/1.1 503 ") && beside.contains("retry-after: 2"), "{beside}");
+    assert_eq!((slow, after), (408, 401));
+}
+
+#[test]
 fn whoever_comes_beyond_the_connections_is_told_to_come_back() {
     let _turn = alone();
     let town = town("connections: 5, head_timeout: 5s,");

@@ -128,6 +128,10 @@ fn ending(number: usize) -> Ending {
     }
 }
 
+fn one(mid: &str) -> Acceptance {
+    Acceptance { at: 1, deliveries: vec![inbound("a", mid, Some(mid))], ..Acceptance::default() }
+}
+
 /// Does a little of everything that changes something.
 async fn work(store: &SqliteStore, number: usize) {
     let mut outbound = outbound("a", &format!("m-{number}"));
@@ -218,11 +222,6 @@ async fn a_process_that_ends_at_any_moment_leaves_all_that_was_answered() {
 async fn what_the_log_does_not_take_is_refused_and_the_rest_stays() {
     let folder = Folder::new();
     let store = start(&folder.path());
-    let one = |mid: &str| Acceptance {
-        at: 1,
-        deliveries: vec![inbound("a", mid, Some(mid))],
-        ..Acceptance::default()
-    };
     let first = store.accept(one("1")).await.unwrap();
     store.fail_log();
     let refused = store.accept(one("2")).await;
@@ -234,6 +233,21 @@ async fn what_the_log_does_not_take_is_refused_and_the_rest_stays() {
     let (found, _) = left(&store, &folder.path()).await;
     assert_eq!(found, dump_of(&store).await);
     assert_eq!(store.counts().await.unwrap().queued, 3);
+}
+
+#[tokio::test]
+async fn what_the_log_may_still_refuse_is_not_committed() {
+    let folder = Folder::new();
+    let store = start(&folder.path());
+    for number in 0..20 {
+        let mid = number.to_string();
+        store.fail_log();
+        let refused = store.accept(one(&mid));
+        // Commits while the log is being written.
+        store.on_writer(|_| ());
+        assert!(matches!(refused.await, Err(StoreError::Unavailable(_))), "{mid}");
+        assert_eq!(store.accept(one(&mid)).await.unwrap().duplicates, 0, "{mid} was never there");
+    }
 }
 
 #[tokio::test]

@@ -195,7 +195,8 @@ async fn a_full_queue_is_busy_and_settlements_wait() {
     });
     running.await.unwrap();
     let waiting = [store.accept(one("2")), store.accept(one("3"))];
-    assert_eq!(store.accept(one("4")).await.err(), Some(StoreError::Busy));
+    let refused = store.accept(one("4")).now_or_never();
+    assert!(matches!(refused, Some(Err(StoreError::Busy))), "{refused:?}");
     let settlement = Settlement::new(1, delivery, 1, crate::store::Ending::Sent { ids: Vec::new() });
     let settled = tokio::spawn(store.settle(settlement));
     tokio::task::yield_now().await;
