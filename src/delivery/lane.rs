@@ -318,7 +318,10 @@ impl Running {
     fn more(&self, first: &Delivery, now: Instant) -> Vec<Arc<Delivery>> {
         // Of what is noted before it is tried, each has a note of its own.
         let batch = if self.settings.hold_doubtful { 1 } else { self.settings.batch };
-        self.queue.more(first, batch.saturating_sub(1), |it| self.due(it, now).is_none())
+        if batch <= 1 {
+            return Vec::new();
+        }
+        self.queue.more(first, batch - 1, |it| self.due(it, now).is_none())
     }
 
     /// Writes down for the next few deliveries that they are about to be tried; gives the moment to look again.

@@ -53,7 +53,10 @@ impl Place {
             .map_err(failed)?;
         let log = self.log(&mut connection, upto)?;
         migrate(&mut connection, path)?;
-        let Some(log) = log else { return Ok((connection, None)) };
+        let Some(log) = log else {
+            redo::end(&connection).map_err(failed)?;
+            return Ok((connection, None));
+        };
         let epoch = redo::begin(&connection).map_err(failed)?;
         let redo = Redo::start(log, epoch)?;
         Ok((connection, Some(redo)))
