@@ -158,6 +158,18 @@ impl SqliteStore {
         }
     }
 
+    /// Reads a page: beside the writer, or, where that has something open, on its connection, since a commit for each page
+    /// costs far more than the little time that a page takes.
+    fn page<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Answer<T> {
+        match &self.readers {
+            Some(readers) if !readers.is_open.load(Ordering::SeqCst) => Arc::clone(readers).read(job).boxed(),
+            _ => self.look(job),
+        }
+    }
+
     /// Reads a little on the writer's connection, which need not commit for that.
     fn look<T: Send + 'static>(
         &self,
@@ -257,7 +269,7 @@ impl Store for SqliteStore {
     }
 
     fn page(&self, lane: Lane, live: Above, bulk: Option<Above>) -> Answer<Page> {
-        self.read(move |connection| read::page(connection, &lane, live, bulk))
+        self.page(move |connection| read::page(connection, &lane, live, bulk))
     }
 
     fn page_contact(
@@ -268,7 +280,7 @@ impl Store for SqliteStore {
         upto: DeliveryId,
         limit: usize,
     ) -> Answer<Vec<Arc<Delivery>>> {
-        self.read(move |connection| read::page_contact(connection, &lane, &contact, after, upto, limit))
+        self.page(move |connection| read::page_contact(connection, &lane, &contact, after, upto, limit))
     }
 
     fn original(&self, channel: SmolStr, alias: SmolStr) -> Answer<Option<SmolStr>> {

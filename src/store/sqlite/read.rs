@@ -22,11 +22,11 @@ pub(super) fn page(
     live: Above,
     bulk: Option<Above>,
 ) -> rusqlite::Result<Page> {
-    // It is dropped, and so ended, when both were read.
-    let moment = connection.unchecked_transaction()?;
+    // It is dropped, and so ended, when both were read; the writer's own is one moment anyway.
+    let _moment = connection.is_autocommit().then(|| connection.unchecked_transaction()).transpose()?;
     Ok(Page {
-        live: stream(&moment, lane, false, live)?,
-        bulk: bulk.map_or(Ok(Vec::new()), |bulk| stream(&moment, lane, true, bulk))?,
+        live: stream(connection, lane, false, live)?,
+        bulk: bulk.map_or(Ok(Vec::new()), |bulk| stream(connection, lane, true, bulk))?,
     })
 }
 
