@@ -102,13 +102,13 @@ pub fn hold(fault: &Fault, attempts: u32) -> Judgement {
 /// What follows for the first delivery of a request of several that was refused: it goes again at once, alone. No
 /// attempt is counted.
 pub fn apart(fault: &Fault, delivery: &Delivery, now: Millis) -> Judgement {
+    at_once(delivery, now, format!("refused together with others, tried alone: {fault}"))
+}
+
+/// What follows for a delivery that goes again at once, with no attempt counted.
+pub fn at_once(delivery: &Delivery, not_before: Millis, error: String) -> Judgement {
     Judgement {
-        ending: Ending::Retry {
-            not_before: now,
-            error: format!("refused together with others, tried alone: {fault}"),
-            progress: None,
-            pause_lane: None,
-        },
+        ending: Ending::Retry { not_before, error, progress: None, pause_lane: None },
         attempts: delivery.attempts,
         again_after: Some(Duration::ZERO),
         rest: None,

@@ -19,7 +19,7 @@ use super::attempt::{self, Answered};
 use super::carrier::{Carrier, Outcome, Report};
 use super::credential::{Credentials, Share};
 use super::host::{Hosts, Peer};
-use super::judge::{Judgement, apart, hold, judge, postpone};
+use super::judge::{Judgement, apart, at_once, hold, judge, postpone};
 use super::pacer::Pacer;
 use super::queue::{Queue, Wanted};
 use super::reserve::{Loan, Reserve};
@@ -347,18 +347,7 @@ impl Running {
     /// Nothing is tried for a while: what was noted ahead is in no doubt.
     fn take_notes_back(&mut self) {
         for delivery in std::mem::take(&mut self.noted) {
-            let it = Judgement {
-                ending: Ending::Retry {
-                    not_before: delivery.not_before,
-                    error: String::new(),
-                    progress: None,
-                    pause_lane: None,
-                },
-                attempts: delivery.attempts,
-                again_after: Some(Duration::ZERO),
-                rest: None,
-                opted_out: false,
-            };
+            let it = at_once(&delivery, delivery.not_before, String::new());
             let now = Instant::now();
             self.settle(delivery, it, Vec::new(), Vec::new(), self.start.world.now(), (now, now));
         }
