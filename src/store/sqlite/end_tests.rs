@@ -250,6 +250,30 @@ async fn what_the_log_may_still_refuse_is_not_committed() {
     }
 }
 
+/// Whether the log's failure is noticed before the large one is changed, or only when it is to be committed, is chance.
+#[tokio::test]
+async fn a_log_that_fails_meanwhile_takes_nothing_away_that_was_answered() {
+    let folder = Folder::new();
+    let store = start(&folder.path());
+    let mut taken = 0;
+    for number in 0..12 {
+        let small = inbound("a", &format!("small-{number}"), None);
+        let mut large = inbound("b", &format!("large-{number}"), None);
+        large.payload = Bytes::from(vec![b'y'; 17 << 20]);
+        let one = |delivery| Acceptance { at: 1, deliveries: vec![delivery], ..Acceptance::default() };
+        store.fail_log();
+        let small = store.accept(one(small));
+        // A batch of its own.
+        if number % 2 == 0 {
+            store.on_writer(|_| {});
+        }
+        let (small, large) = tokio::join!(small, store.accept(one(large)));
+        taken += u64::from(small.is_ok()) + u64::from(large.is_ok());
+        assert_eq!(store.counts().await.unwrap().queued, taken, "after {number}: {small:?}");
+    }
+    assert!(taken > 0);
+}
+
 #[tokio::test]
 async fn without_room_for_a_log_each_batch_is_committed() {
     let folder = there();

@@ -262,7 +262,7 @@ impl Writer {
         match self.change(batch.iter().map(|(work, _)| work)) {
             Ok((done, changes)) => {
                 self.seen.written();
-                let (replies, done) = (batch.drain(..).map(|(_, reply)| reply).collect(), done);
+                let replies = batch.drain(..).map(|(_, reply)| reply).collect();
                 self.keep(Answers { replies, done, feed: self.feed.clone() }, changes);
             }
             Err(error) => {
@@ -319,7 +319,7 @@ impl Writer {
 
     /// Commits, so that everything that was written is in the database on disk, and the log begins anew.
     fn seal(&mut self) -> Result<(), StoreError> {
-        self.commit()?;
+        self.commit_open()?;
         let Some(redo) = &mut self.redo else { return Ok(()) };
         match redo::begin(&self.connection) {
             Ok(epoch) => redo.turn_over(epoch),
@@ -331,12 +331,15 @@ impl Writer {
         Ok(())
     }
 
-    /// Commits the open transaction, when the log has all of it.
+    /// Commits what was answered, also after a disk error.
     fn commit(&mut self) -> Result<(), StoreError> {
         self.reopen()?;
-        if self.open.is_none() {
-            return Ok(());
-        }
+        if self.open.is_none() { Ok(()) } else { self.commit_open() }
+    }
+
+    /// Commits the open transaction, when the log has all of it that was handed to it. After a disk error there is none:
+    /// what was changed and not handed over is lost with it.
+    fn commit_open(&mut self) -> Result<(), StoreError> {
         let committed = self.redo.as_ref().map(Redo::settle).transpose().and_then(|number| {
             let noted = number.map_or(Ok(()), |number| redo::set_number(&self.connection, number));
             noted
