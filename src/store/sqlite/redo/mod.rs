@@ -113,7 +113,7 @@ impl Redo {
         self.state.broken.load(Ordering::SeqCst)
     }
 
-    /// Lets the next write fail.
+    /// Lets the next write fail, after a moment.
     #[cfg(test)]
     pub(super) fn fail(&self) {
         self.state.fails.store(true, Ordering::SeqCst);
@@ -168,6 +168,7 @@ fn write(mut file: RedoFile, orders: &Receiver<Order>, state: &State) {
                 let written = file.write(start, &bytes);
                 #[cfg(test)]
                 let written = if state.fails.swap(false, Ordering::SeqCst) {
+                    std::thread::sleep(std::time::Duration::from_millis(5));
                     Err(std::io::Error::other("the disk is sick"))
                 } else {
                     written
