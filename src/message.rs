@@ -285,6 +285,19 @@ impl EventKind {
             Self::Event => "event",
         }
     }
+
+    /// The kind that [`EventKind::as_str`] calls so.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "message" => Self::Message,
+            "message_echo" => Self::MessageEcho,
+            "message_status" => Self::MessageStatus,
+            "opt_out" => Self::OptOut,
+            "contact" => Self::Contact,
+            "event" => Self::Event,
+            _ => return None,
+        })
+    }
 }
 
 /// Whose id a status names.

@@ -135,7 +135,7 @@ async fn examine(settings: &Settings) -> Result<Vec<Check>, Trouble> {
 
 /// Whether messages can be kept.
 fn store(settings: &Settings) -> Check {
-    let path = settings.store.strip_prefix("sqlite:").unwrap_or_default();
+    let Some(path) = settings.store.strip_prefix("sqlite:") else { return database(settings) };
     let (health, message) = if Path::new(path).exists() {
         let (feed, _reader) = store::feed(1);
         match store::open(&settings.store, &store::Options::default(), feed) {
@@ -148,6 +148,17 @@ fn store(settings: &Settings) -> Check {
             Ok(()) => (Health::Good, format!("{path} will be created")),
             Err(why) => (Health::Bad, format!("{path} can't be created: {why}")),
         }
+    };
+    Check::new("store", health, message)
+}
+
+/// Whether a database can be reached and written.
+fn database(settings: &Settings) -> Check {
+    let (feed, _reader) = store::feed(1);
+    let (health, message) = match store::open(&settings.store, &store::Options::default(), feed) {
+        Ok(_) => (Health::Good, "the database can be reached and written".to_owned()),
+        Err(error @ StoreError::InUse(_)) => (Health::Good, format!("{error}: by a running gateway")),
+        Err(error) => (Health::Bad, error.to_string()),
     };
     Check::new("store", health, message)
 }

@@ -266,6 +266,10 @@ impl Router {
 
     /// A lane's task is over; whether the store has to be looked at, because it should not be.
     fn over(&mut self, over: &Result<(Id, ()), tokio::task::JoinError>) -> bool {
+        // It was told to stop before this task was.
+        if self.stop.borrow().is_some() {
+            return false;
+        }
         let id = match over {
             Ok((id, ())) => *id,
             Err(error) => error.id(),

@@ -20,7 +20,7 @@ use crate::plan::{
 };
 use crate::platform::{LARGEST_BATCH, PlatformChannel, Token};
 use crate::spec::{self, FromNode, Raw};
-use crate::store::Retention;
+use crate::store::{self, Retention};
 use crate::world::Millis;
 use crate::yaml::{self, Node, Text};
 
@@ -133,8 +133,10 @@ pub struct ChannelSettings {
 enum Secrets {
     /// In the environment and in files; a missing one is an error.
     Real,
-    /// Only that of the API for operators, for one who speaks to a gateway that has the others.
+    /// Only the store's address and what the API for operators wants, for one who speaks to a gateway that has the others.
     Operator,
+    /// Only the store's address, for one who looks into it.
+    Store,
     /// Every reference is taken to be good: for `check`, which runs where the secrets are not.
     Assumed,
 }
@@ -145,12 +147,14 @@ pub fn read_installation(path: &Path, listen: Option<&str>) -> (Library, Option<
     read_with(path, listen, Secrets::Real)
 }
 
-/// The same for one who only looks into the store: no secret is looked up, so what is read can't speak to anybody.
+/// The same for one who only looks into the store: no secret but its address is looked up, so what is read can't speak to
+/// anybody.
 pub fn survey_installation(path: &Path) -> (Library, Option<Settings>) {
-    read_with(path, None, Secrets::Assumed)
+    read_with(path, None, Secrets::Store)
 }
 
-/// The same for one who speaks to the running gateway: no secret but the token for that is looked up.
+/// The same for one who speaks to the running gateway: no secret but the token for that, and the store's address, is
+/// looked up.
 pub fn read_admin(path: &Path) -> (Library, Option<Settings>) {
     read_with(path, None, Secrets::Operator)
 }
@@ -335,15 +339,56 @@ impl Reader<'_> {
         self.out.push(problem.help(help));
     }
 
-    fn store(&mut self, store: Option<&Text>) -> Option<String> {
-        let text = store.map_or("sqlite:data/patchcord.db", |text| text.value.as_str());
-        let Some(path) = text.strip_prefix("sqlite:") else {
-            let span = store.map(|text| text.span)?;
-            let problem = Diagnostic::new(Code::InvalidValue, span, format!("there is no store `{text}`"));
-            self.out.push(problem.help("write `sqlite:PATH`, for example `sqlite:data/patchcord.db`"));
-            return None;
+    /// The address of the store: who only looks into it needs it too.
+    fn store(&mut self, store: Option<&Raw>) -> Option<String> {
+        const HELP: &str =
+            "write `sqlite:PATH`, for example `sqlite:data/patchcord.db`, or `postgres://USER@HOST/DATABASE`";
+        let Some(Raw(node)) = store else { return Some(self.file("data/patchcord.db")) };
+        let address = match (reference(node), node.as_text()) {
+            (Some(_), _) if self.secrets == Secrets::Assumed => return Some(self.file("assumed")),
+            (Some((kind, name)), _) => match self.look_up(kind, name) {
+                Ok(address) => address,
+                Err(message) => {
+                    let problem = Diagnostic::new(Code::MissingSecret, name.span, message);
+                    self.out.push(problem.label("needed here"));
+                    return None;
+                }
+            },
+            (None, Some(text)) => text.value.to_string(),
+            (None, None) => {
+                let message = format!("`store` is text or a reference, not {}", node.kind_name());
+                self.out.push(Diagnostic::new(Code::WrongType, node.span, message).help(HELP));
+                return None;
+            }
         };
-        Some(format!("sqlite:{}", self.folder.join(path).display()))
+        if let Some(path) = address.strip_prefix("sqlite:") {
+            return Some(self.file(path));
+        }
+        match store::judge(&address) {
+            Ok(has_password) => {
+                if has_password && reference(node).is_none() {
+                    let problem = Diagnostic::new(
+                        Code::LiteralSecret,
+                        node.span,
+                        "the store's password stands in this file",
+                    );
+                    self.out.push(problem.label("anyone who reads the file knows it").help(
+                        "write a reference to the whole address: `{env: DATABASE_URL}` or `{file: /run/secrets/store}`",
+                    ));
+                }
+            }
+            Err(why) => {
+                let problem = Diagnostic::new(Code::InvalidValue, node.span, "this is no address of a store");
+                self.out.push(problem.label(why).help(HELP));
+                return None;
+            }
+        }
+        Some(address)
+    }
+
+    /// The address of a store in a file, whose path is relative to the installation's.
+    fn file(&self, path: &str) -> String {
+        format!("sqlite:{}", self.folder.join(path).display())
     }
 
     fn media(&mut self, spec: Option<&spec::Media>) -> MediaSettings {

@@ -12,8 +12,9 @@ record! {
         listen: Option<Text>,
         /// The URL under which providers and the platform reach it, without a slash at its end.
         public_url: Option<Text>,
-        /// Where messages are kept: `sqlite:PATH`; sqlite:data/patchcord.db unless given.
-        store: Option<Text>,
+        /// Where messages are kept: `sqlite:PATH`, or `postgres://USER@HOST/DATABASE`, which is a reference to a secret where
+        /// it holds a password; sqlite:data/patchcord.db unless given.
+        store: Option<Raw>,
         /// Folders and files with mappings; `[mappings]` unless given.
         mappings: Option<Vec<Text>>,
         /// What outgoing requests may reach.

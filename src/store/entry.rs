@@ -93,6 +93,34 @@ pub struct Delivery {
     pub webhook: Option<WebhookId>,
 }
 
+impl Delivery {
+    /// One that was just given its place in the queue.
+    pub(super) fn queued(
+        id: DeliveryId,
+        new: &NewDelivery,
+        behind: Option<DeliveryId>,
+        at: Millis,
+        webhook: Option<WebhookId>,
+    ) -> Self {
+        Self {
+            id,
+            lane: new.lane.clone(),
+            contact: new.contact.clone(),
+            mid: new.mid.clone(),
+            kind: new.kind,
+            payload: new.payload.clone(),
+            attempts: 0,
+            not_before: new.not_before,
+            accepted_at: at,
+            progress: None,
+            in_doubt: false,
+            bulk: new.bulk,
+            behind,
+            webhook,
+        }
+    }
+}
+
 /// What has become of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -1,55 +1,68 @@
 //! What can go wrong with the store. None of these leaves anything half written.
 
-use std::path::PathBuf;
-
 /// Why the store could not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// Too much is waiting to be written; nothing was written.
     #[error("the store has too much to write")]
     Busy,
-    /// The disk does not take it (full, read-only, failing); nothing was written. It works again when the disk
-    /// does.
+    /// The disk does not take it (full, read-only, failing), or the database can't be reached; nothing was written that
+    /// is known of. It works again when they do.
     #[error("the store cannot be used now: {0}")]
     Unavailable(String),
     /// The store is shutting down.
     #[error("the store is closed")]
     Closed,
     /// The store was written by a newer Patchcord.
-    #[error("{} has schema version {found}, this Patchcord knows up to {known}: use the newer Patchcord", path.display())]
+    #[error(
+        "{place} has schema version {found}, this Patchcord knows up to {known}: use the newer Patchcord"
+    )]
     Newer {
-        /// The file.
-        path: PathBuf,
+        /// The file, or the address without its password.
+        place: String,
         /// The version found.
         found: i64,
         /// The newest version known.
         known: i64,
     },
     /// The store was written by an older Patchcord, and is only read now.
-    #[error("{} has schema version {found}, this Patchcord reads {known}: start the gateway once, which brings it up to date", path.display())]
+    #[error(
+        "{place} has schema version {found}, this Patchcord reads {known}: start the gateway once, which brings it up to date"
+    )]
     Older {
-        /// The file.
-        path: PathBuf,
+        /// The file, or the address without its password.
+        place: String,
         /// The version found.
         found: i64,
         /// The version needed.
         known: i64,
     },
     /// Another process works with the store.
-    #[error("{} is in use by another process", .0.display())]
-    InUse(PathBuf),
+    #[error("{0} is in use by another process")]
+    InUse(String),
     /// The store cannot be opened.
-    #[error("cannot open {}: {reason}", path.display())]
+    #[error("cannot open {place}: {reason}")]
     Open {
-        /// The file.
-        path: PathBuf,
+        /// The file, or the address without its password.
+        place: String,
         /// Why.
         reason: String,
     },
     /// The address names no store that this program knows.
-    #[error("`{0}` is no store: expected sqlite:PATH or sqlite::memory:")]
+    #[error("`{0}` is no store: expected sqlite:PATH, sqlite::memory: or postgres://USER@HOST/DATABASE")]
     Address(String),
     /// The store holds something that it should not, or was asked for something that it cannot do.
     #[error("the store failed: {0}")]
     Internal(String),
+}
+
+impl StoreError {
+    /// What could not be opened, as seen by one who had it open before: it works again when it can be opened.
+    pub(super) fn or_unavailable(self) -> Self {
+        match self {
+            Self::Open { reason, .. } => Self::Unavailable(reason),
+            Self::InUse(_) => Self::Unavailable(self.to_string()),
+            other => other,
+        }
+    }
 }

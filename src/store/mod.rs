@@ -11,13 +11,16 @@ mod feed;
 mod finding;
 mod fold;
 mod lane;
+mod ledger;
 mod notice;
 mod piece;
+mod postgres;
 mod query;
 mod records;
 mod settlement;
 mod sqlite;
 mod status_set;
+mod unit;
 
 #[cfg(test)]
 mod conformance;
@@ -41,6 +44,7 @@ pub use feed::{Fed, Feed, FeedReader, feed};
 pub use finding::{Finding, FindingKind};
 pub use lane::{Direction, Lane};
 pub use notice::{event_delivery, status_delivery};
+pub use postgres::{PostgresReader, PostgresStore};
 pub use query::{
     Above, Counts, Filter, LaneDepth, LostCount, Page, ParkedCount, ParkedFilter, Purged, Retention,
     SentPart, Tally,
@@ -141,9 +145,12 @@ impl Default for Options {
     }
 }
 
-/// Opens the store that `address` names (`sqlite:PATH` or `sqlite::memory:`), creates or migrates it where
-/// needed, and feeds what it commits to `feed`.
+/// Opens the store that `address` names (`sqlite:PATH`, `sqlite::memory:` or `postgres://..`), creates or migrates it
+/// where needed, and feeds what it commits to `feed`.
 pub fn open(address: &str, options: &Options, feed: Feed) -> Result<Arc<dyn Store>, StoreError> {
+    if is_postgres(address) {
+        return Ok(Arc::new(PostgresStore::open(address, options, feed)?));
+    }
     match address.strip_prefix("sqlite:") {
         Some(":memory:") => Ok(Arc::new(SqliteStore::in_memory(options, feed)?)),
         Some(path) if !path.is_empty() => Ok(Arc::new(SqliteStore::open(path.as_ref(), options, feed)?)),
@@ -153,10 +160,23 @@ pub fn open(address: &str, options: &Options, feed: Feed) -> Result<Arc<dyn Stor
 
 /// Opens what `address` names for reading alone: beside a gateway that works with it, or without one.
 pub fn open_records(address: &str) -> Result<Arc<dyn Records>, StoreError> {
+    if is_postgres(address) {
+        return Ok(Arc::new(PostgresReader::open(address)?));
+    }
     match address.strip_prefix("sqlite:") {
         Some(path) if !path.is_empty() && path != ":memory:" => {
             Ok(Arc::new(SqliteReader::open(path.as_ref())?))
         }
         _ => Err(StoreError::Address(address.to_owned())),
     }
+}
+
+/// Whether an address of a store can be understood, or why not; says whether it holds a password.
+pub fn judge(address: &str) -> Result<bool, String> {
+    if is_postgres(address) { postgres::judge(address) } else { Err("there is no such kind of store".into()) }
+}
+
+/// Whether an address is that of a PostgreSQL database.
+fn is_postgres(address: &str) -> bool {
+    ["postgres://", "postgresql://"].iter().any(|scheme| address.starts_with(scheme))
 }

@@ -199,3 +199,14 @@ pub struct Purged {
     /// What was remembered for a time that is over.
     pub memories: u64,
 }
+
+impl std::ops::AddAssign for Purged {
+    fn add_assign(&mut self, more: Self) {
+        self.deliveries += more.deliveries;
+        self.webhooks += more.webhooks;
+        self.keys += more.keys;
+        self.ids += more.ids;
+        self.receipts += more.receipts;
+        self.memories += more.memories;
+    }
+}

@@ -33,7 +33,7 @@ pub struct Args {
     /// The installation
     #[arg(long, short, global = true, default_value = "patchcord.yaml", env = "PATCHCORD_CONFIG")]
     config: PathBuf,
-    /// Another store than the installation's, such as a copy of it: `sqlite:PATH`
+    /// Another store than the installation's, such as a copy of it: `sqlite:PATH` or `postgres://..`
     #[arg(long, global = true, value_name = "ADDRESS")]
     store: Option<String>,
     /// How to print; `export` prints JSON lines either way

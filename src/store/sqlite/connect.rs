@@ -70,7 +70,10 @@ impl Place {
         let mut file = match RedoFile::open(&name) {
             Ok(file) => file,
             Err(error) if is_needed => {
-                return Err(StoreError::Open { path: name, reason: error.to_string() });
+                return Err(StoreError::Open {
+                    place: name.display().to_string(),
+                    reason: error.to_string(),
+                });
             }
             Err(error) => return Ok(without_log(&error)),
         };
@@ -112,8 +115,10 @@ impl Place {
     /// Takes the lock beside the file; two processes would deliver everything twice.
     pub(super) fn lock(&self) -> Result<Option<File>, StoreError> {
         let Self::File(path) = self else { return Ok(None) };
-        let failed =
-            |error: std::io::Error| StoreError::Open { path: path.clone(), reason: error.to_string() };
+        let failed = |error: std::io::Error| StoreError::Open {
+            place: path.display().to_string(),
+            reason: error.to_string(),
+        };
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             create_folder(folder).map_err(failed)?;
         }
@@ -126,7 +131,7 @@ impl Place {
             .map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(file)),
-            Err(TryLockError::WouldBlock) => Err(StoreError::InUse(path.clone())),
+            Err(TryLockError::WouldBlock) => Err(StoreError::InUse(path.display().to_string())),
             Err(TryLockError::Error(error)) => Err(failed(error)),
         }
     }

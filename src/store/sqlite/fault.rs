@@ -35,5 +35,5 @@ pub(super) fn is_disk(error: &rusqlite::Error) -> bool {
 
 /// Why the file at `path` cannot be opened.
 pub(super) fn open_error(path: &Path, error: &rusqlite::Error) -> StoreError {
-    StoreError::Open { path: path.to_owned(), reason: error.to_string() }
+    StoreError::Open { place: path.display().to_string(), reason: error.to_string() }
 }

@@ -3,26 +3,22 @@
 //!
 //! Invariant: what is answered with success is on disk. Every queue to the writer is bounded.
 
-mod accept;
 mod commands;
 mod connect;
 mod examine;
 mod fault;
+mod ledger;
 mod lost;
 mod memory;
 mod parked;
-mod pieces;
 mod purge;
 mod read;
-mod receipts;
 mod redo;
 mod row;
 mod schema;
 mod secret;
 mod seen;
-mod settle;
 mod tx;
-mod watermarks;
 mod writer;
 
 #[cfg(test)]
@@ -358,12 +354,7 @@ impl Store for SqliteStore {
                 let Done::Purged(slice) = write(commands.clone(), Work::Purge(cursor, now)).await? else {
                     return Err(StoreError::Internal("an answer of another kind".into()));
                 };
-                total.deliveries += slice.purged.deliveries;
-                total.webhooks += slice.purged.webhooks;
-                total.keys += slice.purged.keys;
-                total.ids += slice.purged.ids;
-                total.receipts += slice.purged.receipts;
-                total.memories += slice.purged.memories;
+                total += slice.purged;
                 cursor = slice.next;
             }
             Ok(total)

@@ -7,7 +7,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use smol_str::SmolStr;
 
-use super::{receipts, row};
+use super::{ledger, row};
 use crate::message::{EventKind, Status};
 use crate::store::{
     Above, Counts, Delivery, DeliveryId, Direction, Filter, Lane, LaneDepth, LostCount, Page, ParkedCount,
@@ -170,10 +170,10 @@ pub(super) fn sent(
     channel: &str,
     provider_id: &str,
 ) -> rusqlite::Result<Option<SentPart>> {
-    let Some((mid, part)) = receipts::by_provider_id(connection, channel, provider_id)? else {
+    let Some((mid, part)) = ledger::named(connection, channel, provider_id)? else {
         return Ok(None);
     };
-    let found = receipts::standing(connection, channel, &mid)?;
+    let found = ledger::message(connection, channel, &mid)?;
     Ok(found.map(|(contact, standing)| SentPart {
         mid,
         contact,

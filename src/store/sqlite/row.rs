@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
 use smol_str::SmolStr;
 
-use super::seen::Key;
 use super::tx::Tx;
 use crate::message::EventKind;
+use crate::store::ledger::Key;
 use crate::store::{
     Delivery, DeliveryId, Direction, JournalEntry, Lane, NewDelivery, Record, State, Verdict, Webhook,
     WebhookId,
@@ -43,18 +42,8 @@ pub(super) fn state_number(state: State) -> i64 {
     }
 }
 
-/// Puts a delivery into the queue and gives it its place.
+/// Puts a delivery into the queue, with the key that it is known by, and gives it its place.
 pub(super) fn insert(
-    tx: &Tx<'_>,
-    new: &NewDelivery,
-    at: Millis,
-    webhook: Option<WebhookId>,
-) -> rusqlite::Result<Arc<Delivery>> {
-    insert_seen(tx, new, None, at, webhook)
-}
-
-/// The same, with the key that it is known by.
-pub(super) fn insert_seen(
     tx: &Tx<'_>,
     new: &NewDelivery,
     key: Option<&Key>,
@@ -81,22 +70,7 @@ pub(super) fn insert_seen(
             behind,
         ],
     )?;
-    Ok(Arc::new(Delivery {
-        id,
-        lane: new.lane.clone(),
-        contact: new.contact.clone(),
-        mid: new.mid.clone(),
-        kind: new.kind,
-        payload: new.payload.clone(),
-        attempts: 0,
-        not_before: new.not_before,
-        accepted_at: at,
-        progress: None,
-        in_doubt: false,
-        bulk: new.bulk,
-        behind,
-        webhook,
-    }))
+    Ok(Arc::new(Delivery::queued(id, new, behind, at, webhook)))
 }
 
 /// What a new delivery has to wait for: the first of its contact's bulk deliveries. Only messages can be bulk.
@@ -123,7 +97,7 @@ pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
         lane: Lane { channel: text(row, 1)?, direction },
         contact: text(row, 3)?,
         mid: text(row, 4)?,
-        kind: kind_of(row.get_ref(5)?),
+        kind: kind(row, 5)?,
         attempts: row.get(6)?,
         not_before: row.get(7)?,
         accepted_at: row.get(8)?,
@@ -191,14 +165,7 @@ pub(super) fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or_default())
 }
 
-/// The kind that a word was stored for.
-pub(super) fn kind_of(name: ValueRef<'_>) -> EventKind {
-    match name.as_str() {
-        Ok("message") => EventKind::Message,
-        Ok("message_echo") => EventKind::MessageEcho,
-        Ok("message_status") => EventKind::MessageStatus,
-        Ok("opt_out") => EventKind::OptOut,
-        Ok("contact") => EventKind::Contact,
-        _ => EventKind::Event,
-    }
+/// A column with the word for a kind of event.
+pub(super) fn kind(row: &Row<'_>, column: usize) -> rusqlite::Result<EventKind> {
+    Ok(EventKind::named(row.get_ref(column)?.as_str()?).unwrap_or(EventKind::Event))
 }

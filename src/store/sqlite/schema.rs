@@ -182,8 +182,8 @@ pub(super) fn must_be_known(connection: &Connection, path: &Path) -> Result<(), 
     let (found, known) = versions(connection, path)?;
     match found.cmp(&known) {
         Ordering::Equal => Ok(()),
-        Ordering::Less => Err(StoreError::Older { path: path.to_owned(), found, known }),
-        Ordering::Greater => Err(StoreError::Newer { path: path.to_owned(), found, known }),
+        Ordering::Less => Err(StoreError::Older { place: path.display().to_string(), found, known }),
+        Ordering::Greater => Err(StoreError::Newer { place: path.display().to_string(), found, known }),
     }
 }
 
@@ -199,7 +199,7 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
     let failed = |error: rusqlite::Error| open_error(path, &error);
     let (found, known) = versions(connection, path)?;
     if found > known {
-        return Err(StoreError::Newer { path: path.to_owned(), found, known });
+        return Err(StoreError::Newer { place: path.display().to_string(), found, known });
     }
     for (version, sql) in (1_i64..).zip(MIGRATIONS).filter(|(version, _)| *version > found) {
         let transaction = connection.transaction().map_err(failed)?;

@@ -11,10 +11,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::mem;
 
 use rusqlite::{Connection, OptionalExtension, params};
-use sha2::{Digest, Sha256};
 
 use super::tx::Tx;
 use crate::store::DeliveryId;
+use crate::store::ledger::Key;
 use crate::world::Millis;
 
 /// How many new keys are kept in memory before they are moved.
@@ -23,16 +23,6 @@ const MANY: usize = 32_768;
 const SLICE: usize = 64;
 /// How many times its own new keys a transaction moves, so that moving is over long before there are too many again.
 const FASTER: usize = 4;
-
-/// A hash of a channel and a key.
-pub(super) type Key = [u8; 16];
-
-/// The hash of `key` in `channel`. Half of SHA-256 is far more than enough.
-pub(super) fn key(channel: &str, key: &str) -> Key {
-    let hash: [u8; 32] =
-        Sha256::new().chain_update(channel).chain_update([0]).chain_update(key).finalize().into();
-    hash.first_chunk().copied().unwrap_or_default()
-}
 
 /// The keys that were seen lately.
 #[derive(Debug, Default)]
@@ -152,6 +142,7 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::ledger::key;
     use crate::store::sqlite::connect::Place;
 
     fn database() -> Connection {

@@ -16,12 +16,15 @@ use smol_str::SmolStr;
 use tokio::sync::{mpsc, oneshot};
 
 use super::connect::Place;
+use super::ledger::{self, SqliteLedger};
 use super::purge::{self, Cursor};
 use super::redo::{self, Changes, Redo};
 use super::seen::Seen;
 use super::tx::Tx;
-use super::{accept, fault, lost, memory, parked, pieces, secret, settle};
+use super::{fault, lost, memory, parked, secret};
 use crate::memory::Remember;
+use crate::store::ledger::Ledger as _;
+use crate::store::unit;
 use crate::store::{
     Acceptance, Accepted, Delivery, DeliveryId, Feed, Retention, Settled, Settlement, StoreError, WebhookId,
 };
@@ -383,10 +386,7 @@ impl Writer {
         let none = Connection::open_in_memory().map_err(|error| fault::store_error(&error))?;
         drop(std::mem::replace(&mut self.connection, none));
         self.open = None;
-        let (connection, redo) = self.place.writer(self.durable).map_err(|error| match error {
-            StoreError::Open { reason, .. } => StoreError::Unavailable(reason),
-            other => other,
-        })?;
+        let (connection, redo) = self.place.writer(self.durable).map_err(StoreError::or_unavailable)?;
         (self.connection, self.redo) = (connection, redo);
         self.seen = Seen::load(&self.connection).map_err(|error| fault::store_error(&error))?;
         self.is_open.store(false, Ordering::SeqCst);
@@ -396,18 +396,22 @@ impl Writer {
 }
 
 fn work_off(tx: &Tx<'_>, seen: &mut Seen, work: &Work, retention: &Retention) -> rusqlite::Result<Done> {
+    let mut ledger = SqliteLedger { tx, seen };
     Ok(match work {
-        Work::Accept(acceptance) => Done::Accepted(accept::accept(tx, seen, acceptance, retention)?),
+        Work::Accept(acceptance) => Done::Accepted(unit::accept(&mut ledger, acceptance, retention)?),
         Work::Begin(id) => {
-            settle::begin(tx, *id)?;
+            ledger.begin(*id)?;
             Done::Begun
         }
-        Work::Settle(settlement) => Done::Settled(settle::settle(tx, settlement)?),
+        Work::Settle(settlement) => Done::Settled(unit::settle(&mut ledger, settlement)?),
         Work::Remember(changes) => {
             memory::remember(tx, changes)?;
             Done::Remembered
         }
-        Work::Release(now) => Done::Released(pieces::release(tx, *now)?),
+        Work::Release(now) => Done::Released(match ledger::overdue(tx, *now)? {
+            Some(set) => unit::whole(&mut ledger, &set, *now)?,
+            None => None,
+        }),
         Work::Purge(cursor, now) => Done::Purged(purge::slice(tx, seen, cursor, *now, retention)?),
         Work::Retry(ids, at) => Done::Retried(lost::retry(tx, ids, *at)?),
         Work::DropLost(ids) => Done::Dropped(lost::drop(tx, ids)?),

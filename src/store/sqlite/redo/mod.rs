@@ -206,8 +206,10 @@ pub(super) fn replay(
     upto: Option<u64>,
 ) -> Result<u64, StoreError> {
     let failed = |error: rusqlite::Error| open_error(path, &error);
-    let unread =
-        |error: std::io::Error| StoreError::Open { path: path.to_owned(), reason: error.to_string() };
+    let unread = |error: std::io::Error| StoreError::Open {
+        place: path.display().to_string(),
+        reason: error.to_string(),
+    };
     let Some((epoch, had)) = position(connection).map_err(failed)?.filter(|(epoch, _)| *epoch != 0) else {
         return Ok(0);
     };

@@ -1,0 +1,225 @@
+//! One connection to the database, with its prepared statements.
+//!
+//! Invariant: a connection on which something failed that is not the request's fault is not used again.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use tokio::task::JoinHandle;
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Config, NoTls, Row, Statement, Transaction};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::fault;
+use crate::store::StoreError;
+
+/// Values of a statement.
+pub(super) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+/// How long connecting may take, unless the address says `connect_timeout`.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long what was sent may stay without an acknowledgement, unless the address says `tcp_user_timeout`.
+const SILENCE: Duration = Duration::from_secs(5);
+/// What the server is told when a connection begins. A node that stops in the middle of a transaction must not hold up the
+/// others, nor may an operator's query that hangs; and nothing may be answered that is not on disk.
+const SESSION: &str = "SET synchronous_commit = on; SET idle_in_transaction_session_timeout = '3s'; \
+                       SET lock_timeout = '8s'; SET statement_timeout = '60s'";
+
+/// Where a database is.
+#[derive(Clone)]
+pub(super) struct Address {
+    config: Config,
+    /// The address without its password, for people.
+    place: String,
+}
+
+impl Address {
+    /// Reads `postgres://USER:PASSWORD@HOST:PORT/DATABASE?..`.
+    pub(super) fn parse(address: &str) -> Result<Self, StoreError> {
+        let place = without_password(address);
+        let mut config: Config = address.parse().map_err(|error: tokio_postgres::Error| {
+            StoreError::Open { place: place.clone(), reason: fault::describe(&error) }
+        })?;
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(CONNECT_TIMEOUT);
+        }
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(SILENCE);
+        }
+        if config.get_application_name().is_none() {
+            config.application_name("patchcord");
+        }
+        if !address.contains("sslmode=") {
+            let near = config.get_hosts().iter().all(is_near);
+            config.ssl_mode(if near { SslMode::Disable } else { SslMode::Require });
+        }
+        Ok(Self { config, place })
+    }
+
+    /// Whether it holds a password.
+    pub(super) fn has_password(&self) -> bool {
+        self.config.get_password().is_some()
+    }
+}
+
+/// Whether what is said to a host stays on this machine.
+fn is_near(host: &Host) -> bool {
+    match host {
+        Host::Tcp(name) => {
+            name == "localhost" || name.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+        }
+        #[cfg(unix)]
+        Host::Unix(_) => true,
+    }
+}
+
+fn without_password(address: &str) -> String {
+    match url::Url::parse(address) {
+        Ok(mut url) => {
+            // A URL without a host has no password either.
+            let _ = url.set_password(None);
+            url.set_query(None);
+            url.to_string()
+        }
+        Err(_) => "the database".to_owned(),
+    }
+}
+
+/// An open connection.
+pub(super) struct Connection {
+    client: Client,
+    place: String,
+    statements: Mutex<HashMap<&'static str, Statement>>,
+    driver: JoinHandle<()>,
+}
+
+impl Connection {
+    /// Connects; takes as long as the address allows.
+    pub(super) async fn open(address: &Address) -> Result<Self, StoreError> {
+        let place = address.place.clone();
+        let failed = |error: &tokio_postgres::Error| StoreError::Open {
+            place: place.clone(),
+            reason: fault::describe(error),
+        };
+        let (client, driver) = if address.config.get_ssl_mode() == SslMode::Disable {
+            let (client, connection) = address.config.connect(NoTls).await.map_err(|error| failed(&error))?;
+            (client, tokio::spawn(drive(connection)))
+        } else {
+            let tls = tls().map_err(|reason| StoreError::Open { place: place.clone(), reason })?;
+            let (client, connection) = address.config.connect(tls).await.map_err(|error| failed(&error))?;
+            (client, tokio::spawn(drive(connection)))
+        };
+        let connection = Self { client, place, statements: Mutex::default(), driver };
+        connection.client.batch_execute(SESSION).await.map_err(|error| connection.open_error(&error))?;
+        Ok(connection)
+    }
+
+    /// The address without its password.
+    pub(super) fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// What the statements go through.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// A transaction, which is rolled back where it is not committed.
+    pub(super) async fn transaction(&mut self) -> Result<Transaction<'_>, tokio_postgres::Error> {
+        self.client.transaction().await
+    }
+
+    /// Prepares statements, all at once.
+    pub(super) async fn prepare(
+        &self,
+        statements: impl Iterator<Item = &'static str>,
+    ) -> Result<(), tokio_postgres::Error> {
+        try_join_all(statements.map(|sql| self.statement(sql))).await.map(|_| ())
+    }
+
+    /// Whether it has ended.
+    pub(super) fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// An error while opening.
+    pub(super) fn open_error(&self, error: &tokio_postgres::Error) -> StoreError {
+        StoreError::Open { place: self.place.clone(), reason: fault::describe(error) }
+    }
+
+    /// The rows that a statement gives.
+    pub(super) async fn rows(
+        &self,
+        sql: &'static str,
+        values: Values<'_>,
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        let statement = self.statement(sql).await?;
+        self.client.query(&statement, values).await
+    }
+
+    /// The one row that a statement gives, if it does.
+    pub(super) async fn row(
+        &self,
+        sql: &'static str,
+        values: Values<'_>,
+    ) -> Result<Option<Row>, tokio_postgres::Error> {
+        Ok(self.rows(sql, values).await?.into_iter().next())
+    }
+
+    /// Runs a statement that changes something; gives how many rows it changed.
+    pub(super) async fn change(
+        &self,
+        sql: &'static str,
+        values: Values<'_>,
+    ) -> Result<u64, tokio_postgres::Error> {
+        let statement = self.statement(sql).await?;
+        self.client.execute(&statement, values).await
+    }
+
+    /// A statement, which is prepared once.
+    async fn statement(&self, sql: &'static str) -> Result<Statement, tokio_postgres::Error> {
+        let known = self.statements.lock().unwrap_or_else(PoisonError::into_inner).get(sql).cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let statement = self.client.prepare(sql).await?;
+        self.statements.lock().unwrap_or_else(PoisonError::into_inner).insert(sql, statement.clone());
+        Ok(statement)
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // What is under way on it is of no interest to anybody any more.
+        self.driver.abort();
+    }
+}
+
+/// What moves the bytes of a connection, until its client is gone or it breaks.
+async fn drive<S, T>(connection: tokio_postgres::Connection<S, T>)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+    T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    // The requests that are under way get the error.
+    let _ = connection.await;
+}
+
+/// TLS with the system's roots: a server that can't prove its name is not talked to.
+fn tls() -> Result<MakeRustlsConnect, String> {
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| {
+            let verifier = rustls_platform_verifier::Verifier::new(builder.crypto_provider().clone())?;
+            Ok(builder
+                .dangerous()
+                .with_custom_certificate_verifier(std::sync::Arc::new(verifier))
+                .with_no_client_auth())
+        })
+        .map_err(|error| error.to_string())?;
+    Ok(MakeRustlsConnect::new(config))
+}

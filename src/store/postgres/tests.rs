@@ -1,0 +1,159 @@
+//! The conformance suite on a real server, and what only this store does.
+
+use std::ops::Deref;
+
+use super::*;
+use crate::store::testing::{inbound, outbound};
+use crate::store::{Acceptance, Fed, FeedReader, conformance, feed};
+
+/// A schema of its own on the tests' server, which is dropped when the test is over.
+struct Kept {
+    store: PostgresStore,
+    feed: FeedReader,
+    address: String,
+    server: String,
+    schema: String,
+}
+
+/// The tests' server; none where there is none, which is said loudly and may not be in CI.
+fn server() -> Option<String> {
+    let given = std::env::var("PATCHCORD_TEST_POSTGRES").ok().filter(|address| !address.is_empty());
+    let server = given.clone().unwrap_or_else(|| "postgres://root@127.0.0.1:5432/test".to_owned());
+    match run(&server, "SELECT 1") {
+        Ok(()) => Some(server),
+        Err(error) => {
+            assert!(
+                given.is_none() && std::env::var_os("CI").is_none(),
+                "no PostgreSQL to test with: {error}"
+            );
+            eprintln!("SKIPPED: no PostgreSQL to test with ({error}); set PATCHCORD_TEST_POSTGRES");
+            None
+        }
+    }
+}
+
+/// Runs SQL on a connection of its own.
+fn run(address: &str, sql: &'static str) -> Result<(), StoreError> {
+    run_owned(address, sql.to_owned())
+}
+
+fn run_owned(address: &str, sql: String) -> Result<(), StoreError> {
+    let (_, thread) = on_a_thread(Address::parse(address)?, async move |address| {
+        let connection = Connection::open(&address).await?;
+        let done = connection.client().batch_execute(&sql).await;
+        done.map_err(|error| fault::store_error(&error))?;
+        Ok(async {})
+    })?;
+    thread.join().map_err(|_| StoreError::Closed)
+}
+
+impl Kept {
+    fn new() -> Option<Self> {
+        let server = server()?;
+        let schema = format!("t{}", crate::world::World::system().new_id().replace('-', ""));
+        run_owned(&server, format!("CREATE SCHEMA {schema}")).unwrap();
+        let address = format!("{server}?application_name={schema}&options=-csearch_path%3D{schema}");
+        let (feed, reader) = feed(1024);
+        let store = PostgresStore::open(&address, &Options::default(), feed).unwrap();
+        Some(Self { store, feed: reader, address, server, schema })
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let _ = run_owned(&self.server, format!("DROP SCHEMA {} CASCADE", self.schema));
+    }
+}
+
+impl Deref for Kept {
+    type Target = PostgresStore;
+
+    fn deref(&self) -> &PostgresStore {
+        &self.store
+    }
+}
+
+/// A store, or the end of the test where there is no server.
+macro_rules! kept {
+    () => {
+        match Kept::new() {
+            Some(kept) => kept,
+            None => return,
+        }
+    };
+}
+
+conformance::suite!(kept!());
+
+#[tokio::test]
+async fn what_was_written_is_there_after_a_restart() {
+    let mut kept = kept!();
+    let first = Acceptance { deliveries: vec![outbound("a\0b", "1")], ..Acceptance::default() };
+    let first = kept.accept(first).await.unwrap().new.remove(0);
+    assert_eq!(kept.feed.next().await, Some(Fed::New(Arc::clone(&first))));
+    let (other, _) = feed(1);
+    let refused = PostgresStore::open(&kept.address, &Options::default(), other).err();
+    assert!(matches!(refused, Some(StoreError::InUse(_))), "{refused:?}");
+    kept.close().await.unwrap();
+    let (feed, _reader) = feed(1);
+    kept.store = PostgresStore::open(&kept.address, &Options::default(), feed).unwrap();
+    let found = kept.show(first.id).await.unwrap().unwrap().delivery;
+    assert_eq!(found, *first);
+    let reader = PostgresReader::open(&kept.address).unwrap();
+    assert_eq!(reader.show(first.id).await.unwrap().unwrap().delivery, *first);
+    let second = Acceptance { deliveries: vec![inbound("a", "2", None)], ..Acceptance::default() };
+    assert!(kept.accept(second).await.unwrap().new[0].id > first.id);
+}
+
+#[tokio::test]
+async fn a_request_that_can_t_be_written_harms_no_other() {
+    let kept = kept!();
+    // A name longer than what fits into a key of an index, however well it is packed.
+    let mut bytes = [0; 9000];
+    crate::world::World::system().fill(&mut bytes);
+    let long: String = bytes.iter().map(|byte| char::from(b' ' + byte % 90)).collect();
+    let mut sent = Vec::new();
+    for mid in ["1", "2", "3"] {
+        let queued = Acceptance { deliveries: vec![outbound("a", mid)], ..Acceptance::default() };
+        sent.push(kept.accept(queued).await.unwrap().new.remove(0));
+    }
+    let settle = |delivery: &Arc<Delivery>, id: &str| {
+        let ending = crate::store::Ending::Sent { ids: vec![vec![id.to_owned()]] };
+        kept.settle(Settlement::new(1, Arc::clone(delivery), 1, ending))
+    };
+    let (one, two, three) =
+        tokio::join!(settle(&sent[0], "p1"), settle(&sent[1], &long), settle(&sent[2], "p3"));
+    assert!(one.unwrap().applied && three.unwrap().applied);
+    assert!(matches!(two, Err(StoreError::Internal(_))), "{two:?}");
+    assert!(settle(&sent[1], "p2").await.unwrap().applied, "the writer goes on");
+}
+
+#[tokio::test]
+async fn a_connection_that_is_cut_is_made_again_and_nothing_is_missed() {
+    let mut kept = kept!();
+    for round in 0..3 {
+        run_owned(
+            &kept.server,
+            format!(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{0}'",
+                kept.schema
+            ),
+        )
+        .unwrap();
+        let accepted = loop {
+            let new =
+                Acceptance { deliveries: vec![outbound("a", &round.to_string())], ..Acceptance::default() };
+            match kept.accept(new).await {
+                Ok(accepted) => break accepted,
+                Err(StoreError::Unavailable(_)) => tokio::time::sleep(Duration::from_millis(20)).await,
+                Err(other) => panic!("{other}"),
+            }
+        };
+        // A loss is told first, since what was committed when the connection broke is not known.
+        let mut fed = kept.feed.next().await.unwrap();
+        if fed == Fed::Missed {
+            fed = kept.feed.next().await.unwrap();
+        }
+        assert_eq!(fed, Fed::New(Arc::clone(&accepted.new[0])));
+    }
+}

@@ -1,0 +1,366 @@
+//! Whoever writes, with group commit: it takes what waits (up to [`BATCH`]), reads at once what the units may ask for, runs
+//! them, writes at once what they changed, and commits; then delivery is fed and everybody is answered.
+//!
+//! Invariants: nobody is answered with success, and nothing is fed, before it is committed. One request that can't be
+//! written does not harm those that happen to be in its batch. After any other error the connection is given up, and
+//! the next request makes a new one, unless the last try was a moment ago: then it is refused at once, so that whoever
+//! has to answer a webhook can say so in time.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use smol_str::SmolStr;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+use tokio_postgres::Transaction;
+
+use super::connection::{Address, Connection};
+use super::draft::Draft;
+use super::purge::{self, Table};
+use super::{chores, fault, flush, load, schema};
+use crate::memory::Remember;
+use crate::store::ledger::Ledger as _;
+use crate::store::{
+    Acceptance, Accepted, Delivery, DeliveryId, Feed, Purged, Retention, Settled, Settlement, StoreError,
+    WebhookId, unit,
+};
+use crate::world::Millis;
+
+/// How many requests share one commit at most.
+const BATCH: usize = 256;
+/// How long a transaction may take before its connection is given up.
+const ANSWER: Duration = Duration::from_secs(10);
+/// How long after a try to connect that came to nothing the next is made, at first and at most.
+const AGAIN: Duration = Duration::from_millis(100);
+const AGAIN_AT_MOST: Duration = Duration::from_secs(2);
+
+/// The advisory lock, in its schema, of the node that works with the database: there is one at a time.
+const IN_USE: i32 = 0x5061_7463;
+
+/// Something that shares a commit with others.
+pub(super) enum Work {
+    Accept(Box<Acceptance>),
+    Begin(DeliveryId),
+    Settle(Box<Settlement>),
+    Remember(Vec<Remember>),
+}
+
+/// Something that has a commit of its own.
+pub(super) enum Chore {
+    Retry(Vec<DeliveryId>, Millis),
+    DropLost(Vec<DeliveryId>),
+    DropParked(Vec<WebhookId>),
+    Secret(SmolStr, Vec<u8>),
+    Purge(Table, Millis),
+}
+
+/// What came of either.
+pub(super) enum Done {
+    Accepted(Accepted),
+    Begun,
+    Settled(Settled),
+    Remembered,
+    Released(Vec<Arc<Delivery>>),
+    Retried(Vec<Arc<Delivery>>),
+    Dropped(usize),
+    Secret(Vec<u8>),
+    /// What was removed, and whether there may be more.
+    Purged(Purged, bool),
+}
+
+impl Done {
+    /// What was queued.
+    fn queued(&self) -> &[Arc<Delivery>] {
+        match self {
+            Self::Accepted(accepted) => &accepted.new,
+            Self::Settled(settled) => &settled.new,
+            Self::Released(new) | Self::Retried(new) => new,
+            Self::Begun | Self::Remembered | Self::Dropped(_) | Self::Secret(_) | Self::Purged(..) => &[],
+        }
+    }
+}
+
+/// Who is answered.
+pub(super) type Reply = oneshot::Sender<Result<Done, StoreError>>;
+
+/// A request to the writer.
+pub(super) enum Command {
+    Work(Work, Reply),
+    Chore(Chore, Reply),
+    /// Queue what there is of messages whose first piece is overdue.
+    Release(Millis, Reply),
+    Close,
+}
+
+/// The writer's own things.
+pub(super) struct Writer {
+    address: Address,
+    connection: Option<Connection>,
+    retention: Retention,
+    feed: Feed,
+    /// When the next try to connect may be made, what the last one came to, and how long the wait was.
+    resting: Option<(Instant, StoreError)>,
+    wait: Duration,
+}
+
+impl Writer {
+    /// A writer with a connection that is good.
+    pub(super) fn new(address: Address, connection: Connection, retention: Retention, feed: Feed) -> Self {
+        Self { address, connection: Some(connection), retention, feed, resting: None, wait: AGAIN }
+    }
+
+    /// Works until told to close or nobody can ask any more.
+    pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let mut held = None;
+        loop {
+            let next = match held.take() {
+                Some(command) => Some(command),
+                None => commands.recv().await,
+            };
+            match next {
+                Some(Command::Work(work, reply)) => {
+                    let mut batch = Batch::default();
+                    held = batch.fill(work, reply, &mut commands);
+                    self.write(batch.requests).await;
+                }
+                Some(Command::Chore(chore, reply)) => {
+                    let retention = self.retention;
+                    let done = self.within(async |it| one_chore(it, &chore, &retention).await).await;
+                    self.answer(vec![reply], done.map(|done| vec![done]));
+                }
+                Some(Command::Release(now, reply)) => {
+                    let done = self.within(async |it| release(it, now).await).await;
+                    self.answer(vec![reply], done.map(|done| vec![done]));
+                }
+                Some(Command::Close) | None => return,
+            }
+        }
+    }
+
+    /// Writes a batch, and sees to it that it is answered.
+    async fn write(&mut self, requests: Vec<(Work, Reply)>) {
+        let (works, replies): (Vec<_>, Vec<_>) = requests.into_iter().unzip();
+        match self.transact(&works).await {
+            Err(StoreError::Internal(_)) if works.len() > 1 => {
+                // One of them is to blame: each on its own.
+                for (work, reply) in works.iter().zip(replies) {
+                    let done = self.transact(std::slice::from_ref(work)).await;
+                    self.answer(vec![reply], done);
+                }
+            }
+            done => self.answer(replies, done),
+        }
+    }
+
+    fn answer(&self, replies: Vec<Reply>, done: Result<Vec<Done>, StoreError>) {
+        match done {
+            Ok(done) => {
+                done.iter().flat_map(Done::queued).for_each(|delivery| self.feed.push(delivery));
+                for (reply, done) in replies.into_iter().zip(done) {
+                    // A caller that went away is served by the feed.
+                    let _ = reply.send(Ok(done));
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, requests = replies.len(), "nothing was written");
+                for reply in replies {
+                    let _ = reply.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    /// Runs units in one transaction.
+    async fn transact(&mut self, works: &[Work]) -> Result<Vec<Done>, StoreError> {
+        let retention = self.retention;
+        self.within(async |connection| units(connection, works, &retention).await).await
+    }
+
+    /// Does something with the connection, which must be over in time.
+    async fn within<T>(
+        &mut self,
+        job: impl AsyncFnOnce(&mut Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let connection = self.connection().await?;
+        let error = match timeout(ANSWER, job(connection)).await {
+            Ok(Ok(done)) => return Ok(done),
+            Ok(Err(error)) => error,
+            Err(_) => StoreError::Unavailable("the database does not answer".into()),
+        };
+        self.failed(&error).await;
+        Err(error)
+    }
+
+    /// After an error the transaction is ended; a connection that may be to blame is not used again. Whether the commit
+    /// was made is not known then, so what there is must be looked for.
+    async fn failed(&mut self, error: &StoreError) {
+        let is_sound = matches!(error, StoreError::Internal(_));
+        if is_sound
+            && let Some(connection) = &self.connection
+            && connection.client().batch_execute("ROLLBACK").await.is_ok()
+        {
+            return;
+        }
+        self.connection = None;
+    }
+
+    /// The connection, which is made anew if need be.
+    async fn connection(&mut self) -> Result<&mut Connection, StoreError> {
+        if self.connection.as_ref().is_none_or(Connection::is_closed) {
+            self.connection = None;
+            if let Some((until, error)) = &self.resting
+                && Instant::now() < *until
+            {
+                return Err(error.clone());
+            }
+            match connect(&self.address).await {
+                Ok(connection) => {
+                    tracing::info!("connected to the database again");
+                    self.connection = Some(connection);
+                    (self.resting, self.wait) = (None, AGAIN);
+                    // What was committed without anybody knowing is found by those who look.
+                    self.feed.miss();
+                }
+                Err(error) => {
+                    let error = error.or_unavailable();
+                    self.resting = Some((Instant::now() + self.wait, error.clone()));
+                    self.wait = (self.wait * 2).min(AGAIN_AT_MOST);
+                    return Err(error);
+                }
+            }
+        }
+        self.connection.as_mut().ok_or(StoreError::Closed)
+    }
+}
+
+/// A connection to write with, to a database whose tables are up to date. Its statements are prepared, since those of a
+/// batch have to arrive in their order.
+pub(super) async fn connect(address: &Address) -> Result<Connection, StoreError> {
+    let connection = Connection::open(address).await?;
+    let taken = connection
+        .client()
+        .query_one("SELECT pg_try_advisory_lock($1, hashtext(current_schema()))", &[&IN_USE])
+        .await;
+    if !taken.map_err(|error| connection.open_error(&error))?.get::<_, bool>(0) {
+        return Err(StoreError::InUse(connection.place().to_owned()));
+    }
+    schema::migrate(&connection).await?;
+    let statements = load::STATEMENTS.iter().chain(&flush::STATEMENTS);
+    connection.prepare(statements.copied()).await.map_err(|error| connection.open_error(&error))?;
+    Ok(connection)
+}
+
+/// Requests that are written together.
+#[derive(Default)]
+struct Batch {
+    requests: Vec<(Work, Reply)>,
+    /// The deliveries that are changed: each once, since one statement changes them all.
+    changed: HashSet<DeliveryId>,
+}
+
+impl Batch {
+    /// Takes the first and what else waits; gives back what does not fit in.
+    fn fill(&mut self, work: Work, reply: Reply, commands: &mut mpsc::Receiver<Command>) -> Option<Command> {
+        let mut next = Some(Command::Work(work, reply));
+        while let Some(command) = next.take() {
+            match command {
+                Command::Work(work, reply) if self.has_room(&work) => self.requests.push((work, reply)),
+                other => return Some(other),
+            }
+            next = commands.try_recv().ok();
+        }
+        None
+    }
+
+    fn has_room(&mut self, work: &Work) -> bool {
+        let changes = match work {
+            Work::Settle(settlement) => Some(settlement.delivery.id),
+            Work::Begin(id) => Some(*id),
+            Work::Accept(_) | Work::Remember(_) => None,
+        };
+        self.requests.len() < BATCH && changes.is_none_or(|id| self.changed.insert(id))
+    }
+}
+
+/// Runs units in one transaction, which is committed.
+async fn units(
+    connection: &Connection,
+    works: &[Work],
+    retention: &Retention,
+) -> Result<Vec<Done>, StoreError> {
+    let mut draft = Draft::default();
+    for work in works {
+        match work {
+            Work::Accept(acceptance) => draft.announce_acceptance(acceptance),
+            Work::Settle(settlement) => draft.announce_settlement(settlement),
+            Work::Begin(_) | Work::Remember(_) => {}
+        }
+    }
+    load::load(connection, &mut draft).await.map_err(|error| fault::store_error(&error))?;
+    let done = works.iter().map(|work| run(&mut draft, work, retention)).collect::<Result<Vec<_>, _>>()?;
+    flush::flush(connection, &draft).await.map_err(|error| fault::store_error(&error))?;
+    Ok(done)
+}
+
+fn run(draft: &mut Draft, work: &Work, retention: &Retention) -> Result<Done, StoreError> {
+    Ok(match work {
+        Work::Accept(acceptance) => Done::Accepted(unit::accept(draft, acceptance, retention)?),
+        Work::Begin(id) => {
+            draft.begin(*id)?;
+            Done::Begun
+        }
+        Work::Settle(settlement) => Done::Settled(unit::settle(draft, settlement)?),
+        Work::Remember(changes) => {
+            draft.remember(changes)?;
+            Done::Remembered
+        }
+    })
+}
+
+async fn one_chore(
+    connection: &mut Connection,
+    chore: &Chore,
+    retention: &Retention,
+) -> Result<Done, StoreError> {
+    let failed = |error: tokio_postgres::Error| fault::store_error(&error);
+    let transaction = connection.transaction().await.map_err(failed)?;
+    let done = in_transaction(&transaction, chore, retention).await.map_err(failed)?;
+    transaction.commit().await.map_err(failed)?;
+    Ok(done)
+}
+
+async fn in_transaction(
+    transaction: &Transaction<'_>,
+    chore: &Chore,
+    retention: &Retention,
+) -> Result<Done, tokio_postgres::Error> {
+    Ok(match chore {
+        Chore::Retry(ids, at) => Done::Retried(chores::retry(transaction, ids, *at).await?),
+        Chore::DropLost(ids) => Done::Dropped(chores::drop_lost(transaction, ids).await?),
+        Chore::DropParked(ids) => Done::Dropped(chores::drop_parked(transaction, ids).await?),
+        Chore::Secret(name, fresh) => Done::Secret(chores::secret(transaction, name, fresh).await?),
+        Chore::Purge(table, now) => {
+            let (purged, may_be_more) = purge::slice(transaction, *table, *now, retention).await?;
+            Done::Purged(purged, may_be_more)
+        }
+    })
+}
+
+/// Queues what there is of messages whose first piece is overdue.
+async fn release(connection: &mut Connection, now: Millis) -> Result<Done, StoreError> {
+    let overdue = chores::overdue(connection.client(), now).await;
+    let overdue = overdue.map_err(|error| fault::store_error(&error))?;
+    if overdue.is_empty() {
+        return Ok(Done::Released(Vec::new()));
+    }
+    let mut draft = Draft::default();
+    overdue.iter().for_each(|set| draft.pieces.announce(set.clone()));
+    load::load(connection, &mut draft).await.map_err(|error| fault::store_error(&error))?;
+    let mut released = Vec::new();
+    for set in &overdue {
+        released.extend(unit::whole(&mut draft, set, now)?);
+    }
+    flush::flush(connection, &draft).await.map_err(|error| fault::store_error(&error))?;
+    Ok(Done::Released(released))
+}
