@@ -220,3 +220,33 @@ impl Service<Uri> for Connector {
         Box::pin(async { connecting.await.unwrap_or_else(|_| Err("it takes too long".into())) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(url: &str, headers: &[(SmolStr, String)]) -> Request<Body> {
+        let client = Client::new(NetworkPolicy::default()).unwrap();
+        client.request("POST", &url.parse().unwrap(), headers, whole(Bytes::new())).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_request_says_who_sends_it() {
+        let request = made("https://x.io/a?b=c#d", &[("x-a".into(), "ü".into())]);
+        assert_eq!(request.uri(), "https://x.io/a?b=c");
+        assert_eq!(request.headers()[USER_AGENT], NAME);
+        assert_eq!(request.headers()[ACCEPT], "*/*");
+        assert_eq!(request.headers()["x-a"].as_bytes(), "ü".as_bytes());
+        let request = made("https://x.io/", &[("user-agent".into(), "me".into())]);
+        assert_eq!(request.headers()[USER_AGENT], "me");
+    }
+
+    #[tokio::test]
+    async fn name_and_password_in_a_url_become_a_header() {
+        let request = made("https://us%40er:pass@x.io/a", &[]);
+        assert_eq!(request.uri(), "https://x.io/a");
+        assert_eq!(request.headers()[AUTHORIZATION], "Basic dXNAZXI6cGFzcw==");
+        let request = made("https://user@x.io/a", &[("authorization".into(), "Bearer t".into())]);
+        assert_eq!(request.headers().get_all(AUTHORIZATION).iter().collect::<Vec<_>>(), ["Bearer t"]);
+    }
+}
