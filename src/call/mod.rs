@@ -33,6 +33,7 @@ pub(crate) use scripted::glob;
 pub use scripted::{Scripted, ScriptedAnswer};
 pub use transport::{Answer, HttpTransport, Transport, TransportError, send, send_once};
 pub use upload::longest;
+pub use url::resolve;
 
 #[cfg(test)]
 mod tests;
