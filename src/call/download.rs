@@ -5,11 +5,13 @@ use std::pin::Pin;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{Stream, StreamExt as _, stream};
+use http_body_util::BodyExt as _;
 use smol_str::SmolStr;
 use url::Url;
 
+use super::client::{classify, headers};
 use super::request::Outgoing;
-use super::transport::{HttpTransport, Transport, TransportError, classify};
+use super::transport::{HttpTransport, Transport, TransportError};
 
 /// A body, piece by piece.
 pub type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes, TransportError>> + Send>>;
@@ -51,18 +53,12 @@ impl HttpTransport {
     /// Opens a download. The time of the request is that until the head of the response; each piece of its body may
     /// take as long again.
     pub(super) async fn download(&self, request: &Outgoing, url: &Url) -> Result<Download, TransportError> {
-        let builder = self.request(request, url)?;
         let within = request.timeout;
-        let response = tokio::time::timeout(within, builder.send())
+        let response = tokio::time::timeout(within, self.head(request, url, Bytes::new()))
             .await
-            .map_err(|_| TransportError::Timeout)?
-            .map_err(|error| classify(&error))?;
-        let status = response.status().as_u16();
-        let headers = response.headers().iter().map(|(name, value)| {
-            (SmolStr::new(name.as_str()), String::from_utf8_lossy(value.as_bytes()).into_owned())
-        });
-        let headers = headers.collect();
-        let body = stream::unfold(Some(response.bytes_stream().boxed()), move |pieces| async move {
+            .map_err(|_| TransportError::Timeout)??;
+        let (head, body) = response.into_parts();
+        let body = stream::unfold(Some(body.into_data_stream()), move |pieces| async move {
             let mut pieces = pieces?;
             match tokio::time::timeout(within, pieces.next()).await {
                 Ok(None) => None,
@@ -71,6 +67,6 @@ impl HttpTransport {
                 Err(_) => Some((Err(TransportError::Timeout), None)),
             }
         });
-        Ok(Download { status, headers, body: body.boxed() })
+        Ok(Download { status: head.status.as_u16(), headers: headers(&head.headers), body: body.boxed() })
     }
 }

@@ -3,7 +3,15 @@
 //! Invariant: an address is judged once a name is resolved, and at every connection, so no name and no redirect leads
 //! to a private address unless the operator allows it.
 
+use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::task::{Context, Poll};
+use std::vec;
+
+use futures_util::future::BoxFuture;
+use hyper_util::client::legacy::connect::dns::Name;
+use tower::Service;
+use url::Url;
 
 use super::transport::TransportError;
 
@@ -27,7 +35,7 @@ fn forbidden_text(host: &str) -> String {
 
 impl NetworkPolicy {
     /// Refuses a URL whose host is an address that may not be reached. Names are judged when they are resolved.
-    pub(super) fn check(self, url: &reqwest::Url) -> Result<(), TransportError> {
+    pub(super) fn check(self, url: &Url) -> Result<(), TransportError> {
         let literal = match url.host() {
             Some(url::Host::Ipv4(ip)) => Some(IpAddr::V4(ip)),
             Some(url::Host::Ipv6(ip)) => Some(IpAddr::V6(ip)),
@@ -82,20 +90,28 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
 }
 
 /// Resolves names, and leaves out addresses that may not be reached.
+#[derive(Clone)]
 pub(super) struct GuardedResolver(pub(super) NetworkPolicy);
 
-impl reqwest::dns::Resolve for GuardedResolver {
-    fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
+impl Service<Name> for GuardedResolver {
+    type Response = vec::IntoIter<SocketAddr>;
+    type Error = Box<dyn Error + Send + Sync>;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
         let policy = self.0;
         Box::pin(async move {
-            let host = name.as_str().to_string();
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
             let allowed: Vec<SocketAddr> =
                 found.iter().copied().filter(|at| policy.allows(at.ip())).collect();
             if allowed.is_empty() && !found.is_empty() {
-                return Err(forbidden_text(&host).into());
+                return Err(forbidden_text(name.as_str()).into());
             }
-            Ok(Box::new(allowed.into_iter()) as reqwest::dns::Addrs)
+            Ok(allowed.into_iter())
         })
     }
 }

@@ -1,10 +1,11 @@
 //! One exchange with a provider: a request is built, sent, and its response interpreted.
 //!
 //! Building and interpreting are pure; only a [`Transport`] touches the network. The one that does is
-//! [`HttpTransport`], the home of `reqwest`; [`Scripted`] answers from a script, for tests and dry runs.
+//! [`HttpTransport`], on hyper's client; [`Scripted`] answers from a script, for tests and dry runs.
 
 mod body;
 mod cache;
+mod client;
 mod decode;
 mod download;
 mod duration;
@@ -32,6 +33,7 @@ pub(crate) use scripted::glob;
 pub use scripted::{Scripted, ScriptedAnswer};
 pub use transport::{Answer, HttpTransport, Transport, TransportError, send, send_once};
 pub use upload::longest;
+pub use url::resolve;
 
 #[cfg(test)]
 mod tests;

@@ -16,7 +16,7 @@ use super::pairs::{self, Headers, Pairs, put};
 use super::url::{resolve, with_query};
 use super::{oauth1, sign, sigv4};
 use crate::expression::{Env, Failure, Value};
-use crate::plan::{Auth, Request};
+use crate::plan::{Auth, Request, Target};
 
 /// A request that is ready to be sent.
 #[derive(Clone)]
@@ -96,11 +96,15 @@ fn method(request: &Request, payload: &Payload, env: &mut Env<'_>) -> Result<Smo
 
 /// The URLs that are tried in turn, without the query that is put behind them.
 fn urls(request: &Request, env: &mut Env<'_>) -> Result<Vec<Url>, Failure> {
-    let base = match &request.base {
+    let (base, url) = match &request.target {
+        Target::Fixed(url) => return Ok(vec![url.clone()]),
+        Target::Made { base, url } => (base, url),
+    };
+    let base = match base {
         Some(template) => template.eval(env)?.to_text(),
         None => SmolStr::default(),
     };
-    let urls = request.url.eval(env)?;
+    let urls = url.eval(env)?;
     pairs::items(&urls).iter().map(|url| resolve(&base, &url.to_text())).collect()
 }
 

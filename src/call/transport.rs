@@ -2,27 +2,23 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use smol_str::SmolStr;
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::Incoming;
 use url::Url;
 
-use super::body::Payload;
+use super::client::{Client, classify, headers, whole};
 use super::download::{Opening, at_once};
-use super::guard::{FORBIDDEN, GuardedResolver, NetworkPolicy};
+use super::guard::NetworkPolicy;
 use super::request::Outgoing;
 use super::response::Response;
 use super::upload::{Upload, longest};
 
 /// The largest response that is read, in bytes.
 const LARGEST_RESPONSE: usize = 4 << 20;
-/// How many connections to a host are kept that nothing uses now. All channels send to one platform, and often do so at
-/// the same moment: those that are not kept have to be made anew for the next one.
-const KEPT: usize = 1024;
-/// How long a connection may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why there is no response.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -121,88 +117,69 @@ async fn send_to_one(
 
 /// Real HTTP.
 pub struct HttpTransport {
-    client: reqwest::Client,
-    policy: NetworkPolicy,
+    client: Client,
 }
 
 impl HttpTransport {
-    /// A client under that policy. It follows no redirects, so no answer can lead it elsewhere.
+    /// A client under that policy.
     pub fn new(policy: NetworkPolicy) -> Result<Self, TransportError> {
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_max_idle_per_host(KEPT)
-            .tcp_nodelay(true)
-            .no_proxy()
-            .user_agent(concat!("patchcord/", env!("CARGO_PKG_VERSION")))
-            .dns_resolver(Arc::new(GuardedResolver(policy)))
-            .build()
-            .map_err(|error| TransportError::Connect(describe(&error)))?;
-        Ok(Self { client, policy })
+        Ok(Self { client: Client::new(policy)? })
     }
 
-    /// A request to one of its URLs, if that may be reached.
-    pub(super) fn request(
+    /// Sends a request; gives the response when its head is there.
+    pub(super) async fn head(
         &self,
         request: &Outgoing,
         url: &Url,
-    ) -> Result<reqwest::RequestBuilder, TransportError> {
-        self.policy.check(url)?;
-        let method = reqwest::Method::from_bytes(request.method.as_bytes())
-            .map_err(|_| TransportError::Connect(format!("`{}` is not a method", request.method)))?;
-        let mut builder = self.client.request(method, url.clone());
-        for (name, value) in &request.headers {
-            builder = builder.header(name.as_str(), value);
-        }
-        Ok(builder)
+        body: Bytes,
+    ) -> Result<http::Response<Incoming>, TransportError> {
+        let make = || self.client.request(&request.method, url, &request.headers, whole(body.clone()));
+        self.client.send(make).await
     }
 
     async fn run(&self, request: &Outgoing, url: &Url) -> Result<Response, TransportError> {
-        let builder = self.request(request, url)?;
-        let response = match request.body.bytes() {
+        match request.body.bytes() {
             Some(body) => {
-                let empty = matches!(request.body, Payload::Nothing);
-                let builder = builder.timeout(request.timeout);
-                let builder = if empty { builder } else { builder.body(body) };
-                builder.send().await.map_err(|error| classify(&error))?
+                within(request.timeout, async { read(self.head(request, url, body).await?).await }).await
             }
-            None => self.upload(builder, request).await?,
-        };
-        let status = response.status().as_u16();
-        let headers = response.headers().iter().map(|(name, value)| {
-            (SmolStr::new(name.as_str()), String::from_utf8_lossy(value.as_bytes()).into_owned())
-        });
-        let headers = headers.collect();
-        let mut body = Vec::new();
-        let mut stream = response.bytes_stream();
-        while let Some(chunk) = stream.next().await {
-            let chunk = chunk.map_err(|error| classify(&error))?;
-            if body.len() + chunk.len() > LARGEST_RESPONSE {
-                return Err(TransportError::TooLarge);
-            }
-            body.extend_from_slice(&chunk);
+            None => self.upload(request, url).await,
         }
-        Ok(Response { status, headers, body: body.into() })
     }
 
     /// Sends a request whose body holds files. A length that is known is told: many servers take no other body.
-    async fn upload(
-        &self,
-        builder: reqwest::RequestBuilder,
-        request: &Outgoing,
-    ) -> Result<reqwest::Response, TransportError> {
-        let upload = Upload::open(&self.client, self.policy, &request.body, request.timeout).await?;
-        let mut builder = builder.timeout(longest(request.timeout, upload.length.unwrap_or(upload.limit)));
+    async fn upload(&self, request: &Outgoing, url: &Url) -> Result<Response, TransportError> {
+        // A URL that may not be reached is refused before anything is fetched for it.
+        let mut head = self.client.request(&request.method, url, &request.headers, whole(Bytes::new()))?;
+        let upload = Upload::open(&self.client, &request.body, request.timeout).await?;
+        let time = longest(request.timeout, upload.length.unwrap_or(upload.limit));
+        let headers = head.headers_mut();
         if let Some(length) = upload.length {
-            builder = builder.header("content-length", length);
+            headers.insert(CONTENT_LENGTH, length.into());
         }
-        let typed = request.headers.iter().any(|(name, _)| name == "content-type");
-        if let Some(content_type) = upload.content_type.filter(|_| !typed) {
-            builder = builder.header("content-type", content_type);
+        if let Some(content_type) = upload.content_type {
+            headers.entry(CONTENT_TYPE).or_insert(content_type);
         }
-        let sent = builder.body(upload.body).send().await;
-        sent.map_err(|error| upload.trouble.get().cloned().unwrap_or_else(|| classify(&error)))
+        let sent =
+            within(time, async { read(self.client.send_once(head.map(|_| upload.body)).await?).await });
+        sent.await.map_err(|error| upload.trouble.get().cloned().unwrap_or(error))
     }
+}
+
+/// What an exchange comes to that may take so long.
+async fn within<T>(
+    time: Duration,
+    exchange: impl Future<Output = Result<T, TransportError>>,
+) -> Result<T, TransportError> {
+    tokio::time::timeout(time, exchange).await.unwrap_or(Err(TransportError::Timeout))
+}
+
+/// Reads a response whole.
+async fn read(response: http::Response<Incoming>) -> Result<Response, TransportError> {
+    let (head, body) = response.into_parts();
+    let body = Limited::new(body, LARGEST_RESPONSE).collect().await.map_err(|error| {
+        if error.is::<LengthLimitError>() { TransportError::TooLarge } else { classify(&*error) }
+    })?;
+    Ok(Response { status: head.status.as_u16(), headers: headers(&head.headers), body: body.to_bytes() })
 }
 
 impl Transport for HttpTransport {
@@ -215,32 +192,9 @@ impl Transport for HttpTransport {
     }
 }
 
-/// An error without the URL, which may hold secrets.
-pub(super) fn describe(error: &reqwest::Error) -> String {
-    let mut text = String::new();
-    let mut source: Option<&dyn std::error::Error> = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = cause.to_string();
-        source = cause.source();
-    }
-    if text.is_empty() { "the request failed".into() } else { text }
-}
-
-pub(super) fn classify(error: &reqwest::Error) -> TransportError {
-    let description = describe(error);
-    if description.starts_with(FORBIDDEN) {
-        TransportError::Forbidden(description)
-    } else if error.is_connect() {
-        TransportError::Connect(description)
-    } else if error.is_timeout() {
-        TransportError::Timeout
-    } else {
-        TransportError::Broken(description)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::Payload;
     use super::*;
 
     #[tokio::test]

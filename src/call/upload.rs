@@ -9,12 +9,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
-use reqwest::header::{CONTENT_TYPE, HeaderName, LOCATION};
-use reqwest::{Body, Client, Url};
+use http::header::{CONTENT_TYPE, LOCATION};
+use http::{HeaderValue, Response};
+use http_body_util::{BodyExt as _, Either, StreamBody};
+use hyper::body::{Body as _, Frame, Incoming};
+use url::Url;
 
 use super::body::{File, PartContent, Payload};
-use super::guard::NetworkPolicy;
-use super::transport::{TransportError, classify, describe};
+use super::client::{Body, Client, describe, whole};
+use super::transport::TransportError;
 
 /// The most redirects on the way to a file.
 const MOST_REDIRECTS: usize = 5;
@@ -39,7 +42,7 @@ pub(super) struct Upload {
     /// How long its files may be together.
     pub(super) limit: u64,
     /// The Content-Type of the file, where the body is nothing but one.
-    pub(super) content_type: Option<String>,
+    pub(super) content_type: Option<HeaderValue>,
     /// Why the body broke off, if it did.
     pub(super) trouble: Trouble,
 }
@@ -48,7 +51,6 @@ impl Upload {
     /// Asks for the files of a body; each must begin to come in time.
     pub(super) async fn open(
         client: &Client,
-        policy: NetworkPolicy,
         payload: &Payload,
         patience: Duration,
     ) -> Result<Self, TransportError> {
@@ -58,7 +60,7 @@ impl Upload {
             Payload::Nothing => {}
             Payload::Bytes(bytes) => pieces.push(Piece::Bytes(bytes.clone())),
             Payload::File(file) => {
-                let fetched = fetch(client, policy, file, patience).await?;
+                let fetched = fetch(client, file, patience).await?;
                 content_type.clone_from(&fetched.content_type);
                 pieces.push(Piece::File(fetched));
             }
@@ -70,8 +72,11 @@ impl Upload {
                             pieces.push(Piece::Bytes(bytes.clone()));
                         }
                         PartContent::File(file) => {
-                            let fetched = fetch(client, policy, file, patience).await?;
-                            let head = part.head(boundary, fetched.content_type.as_deref());
+                            let fetched = fetch(client, file, patience).await?;
+                            let head = part.head(
+                                boundary,
+                                fetched.content_type.as_ref().and_then(|it| it.to_str().ok()),
+                            );
                             pieces.push(Piece::Bytes(head.into()));
                             pieces.push(Piece::File(fetched));
                         }
@@ -85,7 +90,8 @@ impl Upload {
         let limit = pieces.iter().map(Piece::limit).fold(0, u64::saturating_add);
         let trouble = Trouble::default();
         let noted = trouble.clone();
-        let body = Body::wrap_stream(stream::iter(pieces).flat_map(move |piece| piece.stream(&noted)));
+        let bytes = stream::iter(pieces).flat_map(move |piece| piece.stream(&noted));
+        let body = Either::Right(StreamBody::new(bytes.map(|piece| piece.map(Frame::data)).boxed()));
         Ok(Self { body, length, limit, content_type, trouble })
     }
 }
@@ -98,8 +104,8 @@ enum Piece {
 
 /// A file that begins to come.
 struct Fetched {
-    response: reqwest::Response,
-    content_type: Option<String>,
+    response: Response<Incoming>,
+    content_type: Option<HeaderValue>,
     limit: u64,
 }
 
@@ -108,7 +114,7 @@ impl Piece {
     fn length(&self) -> Option<u64> {
         match self {
             Self::Bytes(bytes) => u64::try_from(bytes.len()).ok(),
-            Self::File(file) => file.response.content_length(),
+            Self::File(file) => length(&file.response),
         }
     }
 
@@ -127,7 +133,7 @@ impl Piece {
         };
         let trouble = trouble.clone();
         let mut taken = 0_u64;
-        let chunks = file.response.bytes_stream().map(move |chunk| {
+        let chunks = file.response.into_body().into_data_stream().map(move |chunk| {
             let problem = match chunk {
                 Ok(chunk) => {
                     taken = taken.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
@@ -153,44 +159,37 @@ fn too_large(limit: u64) -> TransportError {
     ))
 }
 
+/// How long the body of a response is, if that is known.
+fn length(response: &Response<Incoming>) -> Option<u64> {
+    response.body().size_hint().exact()
+}
+
 /// Asks for a file. Redirects are followed under the same guard as the first URL.
-async fn fetch(
-    client: &Client,
-    policy: NetworkPolicy,
-    file: &File,
-    patience: Duration,
-) -> Result<Fetched, TransportError> {
+async fn fetch(client: &Client, file: &File, patience: Duration) -> Result<Fetched, TransportError> {
     let refused = |why: &str| TransportError::FileRefused(why.into());
     let mut url: Url = file.url.parse().map_err(|_| refused("its URL is not valid"))?;
     for _ in 0..=MOST_REDIRECTS {
-        policy.check(&url)?;
-        let asked = tokio::time::timeout(patience, client.get(url.clone()).send()).await;
-        let response = match asked {
+        let ask = client.send(|| client.request("GET", &url, &[], whole(Bytes::new())));
+        let response = match tokio::time::timeout(patience, ask).await {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => {
-                return Err(match classify(&error) {
-                    forbidden @ TransportError::Forbidden(_) => forbidden,
-                    other => TransportError::FileUnavailable(other.to_string()),
-                });
-            }
+            Ok(Err(forbidden @ TransportError::Forbidden(_))) => return Err(forbidden),
+            Ok(Err(other)) => return Err(TransportError::FileUnavailable(other.to_string())),
             Err(_) => return Err(TransportError::FileUnavailable("no response in time".into())),
-        };
-        let header = |name: HeaderName| {
-            response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_string)
         };
         let status = response.status().as_u16();
         let said = format!("its server answered {status}");
         match status {
-            200..=299 if response.content_length().is_some_and(|length| length > file.limit) => {
+            200..=299 if length(&response).is_some_and(|length| length > file.limit) => {
                 return Err(too_large(file.limit));
             }
             200..=299 => {
-                let content_type = header(CONTENT_TYPE);
+                let content_type = response.headers().get(CONTENT_TYPE).cloned();
                 return Ok(Fetched { response, content_type, limit: file.limit });
             }
             301 | 302 | 303 | 307 | 308 => {
-                let to = header(LOCATION).ok_or(TransportError::FileRefused(said))?;
-                url = url.join(&to).map_err(|_| refused("it leads to a URL that is not valid"))?;
+                let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok());
+                let to = to.ok_or(TransportError::FileRefused(said))?;
+                url = url.join(to).map_err(|_| refused("it leads to a URL that is not valid"))?;
                 if !matches!(url.scheme(), "http" | "https") {
                     return Err(refused("it leads to a URL that is not http or https"));
                 }

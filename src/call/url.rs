@@ -10,7 +10,7 @@ use super::pairs;
 use crate::expression::{Failure, Value};
 
 /// A URL made absolute.
-pub(super) fn resolve(base: &str, url: &str) -> Result<Url, Failure> {
+pub fn resolve(base: &str, url: &str) -> Result<Url, Failure> {
     let parsed = |error: url::ParseError| refuse(&format!("is not valid: {error}"));
     let resolved = if has_scheme(url) {
         Url::parse(url).map_err(parsed)?

@@ -3,7 +3,7 @@
 use super::Compiler;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::expression::{Names, Query, Scope, Template, Value};
-use crate::plan::{Fetch, Request, SHORTEST_TTL};
+use crate::plan::{Fetch, Request, SHORTEST_TTL, Target};
 use crate::spec::{self, FetchAuth, FromNode};
 use crate::yaml::{Kind, Node};
 
@@ -63,7 +63,8 @@ impl Compiler<'_> {
     fn download(&mut self, request: &spec::Request, names: &Names) -> Request {
         let request = self.request(None, request, names);
         let url = Query::compile("$.url").map_or(Template::Literal(Value::Null), Template::Path);
-        Request { method: Some(Template::Literal(Value::text("GET"))), url, ..request }
+        let target = Target::Made { base: None, url };
+        Request { method: Some(Template::Literal(Value::text("GET"))), target, ..request }
     }
 
     /// A host is written without scheme and path.

@@ -6,9 +6,7 @@ use smol_str::SmolStr;
 
 use super::Compiler;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::expression::{
-    Call as CallUse, Condition, Expr, Key, Names, Query, Root, Scope, Template, Test, Value,
-};
+use crate::expression::{Call as CallUse, Condition, Expr, Key, Query, Root, Scope, Template, Test, Value};
 use crate::plan::{
     Auth, Body, Cache, Call, CallAction, CallStep, Exchange, Grant, Lets, Memo, Owner, Request, Response,
 };
@@ -75,9 +73,8 @@ impl Compiler<'_> {
             form.push((Key::Fixed(name.value.clone()), self.value(&raw.0, &names)));
         }
         let request = Request {
-            base: self.base(http, &names),
+            target: self.target(http, &oauth2.token_url, &names),
             method: None,
-            url: self.value(&oauth2.token_url.0, &names).into_address(),
             query: Vec::new(),
             headers: Vec::new(),
             auth: if in_header { Auth::Basic(id, secret) } else { Auth::None },
@@ -110,12 +107,6 @@ impl Compiler<'_> {
                 refresh_when: None,
             }),
         }
-    }
-
-    /// What relative URLs are relative to.
-    pub(super) fn base(&mut self, http: Option<&spec::Http>, names: &Names) -> Option<Template> {
-        let base = http.and_then(|http| http.base.as_ref());
-        base.map(|raw| self.value(&raw.0, names).into_address())
     }
 }
 

@@ -6,9 +6,10 @@ use smol_str::SmolStr;
 
 use super::Compiler;
 use super::send::SEND;
+use crate::call::resolve;
 use crate::diagnostic::{Code, Diagnostic, Span, suggest};
 use crate::expression::{Key, Names, Scope, Template, Value};
-use crate::plan::{Auth, Body, OAuth1, Quota, Request, ResetUnit, SigV4, Sign};
+use crate::plan::{Auth, Body, OAuth1, Quota, Request, ResetUnit, SigV4, Sign, Target};
 use crate::spec::{self, AuthChoice, FromNode, Map, PartSpec, Raw};
 use crate::yaml::{Entry, Node, Text};
 
@@ -38,9 +39,8 @@ impl Compiler<'_> {
         let auth = request.auth.as_ref().or_else(|| http.and_then(|http| http.auth.as_ref()));
         let sign = request.sign.as_ref().or_else(|| http.and_then(|http| http.sign.as_ref()));
         Request {
-            base: self.base(http, names),
+            target: self.target(http, &request.url, names),
             method: request.method.as_ref().map(|raw| self.value(&raw.0, names)),
-            url: self.value(&request.url.0, names).into_address(),
             query,
             headers,
             auth: auth.map_or(Auth::None, |auth| self.auth(http, auth, names)),
@@ -48,6 +48,19 @@ impl Compiler<'_> {
             sign: sign.map(|sign| self.sign(sign, names)),
             media: self.media,
         }
+    }
+
+    /// Where a request goes. What is no URL is told to the message that needs it.
+    pub(super) fn target(&mut self, http: Option<&spec::Http>, url: &Raw, names: &Names) -> Target {
+        let base = http.and_then(|http| http.base.as_ref());
+        let base = base.map(|raw| self.value(&raw.0, names).into_address());
+        let url = self.value(&url.0, names).into_address();
+        let fixed = match (base.as_ref().map(Template::literal), url.literal()) {
+            (None, Some(Value::Text(url))) => resolve("", url).ok(),
+            (Some(Some(Value::Text(base))), Some(Value::Text(url))) => resolve(base, url).ok(),
+            _ => None,
+        };
+        fixed.map_or(Target::Made { base, url }, Target::Fixed)
     }
 
     /// The defaults of requests, where there is no request.

@@ -1,6 +1,7 @@
 //! What a request is made of.
 
 use smol_str::SmolStr;
+use url::Url;
 
 use super::Lets;
 use crate::expression::Template;
@@ -8,12 +9,10 @@ use crate::expression::Template;
 /// An HTTP request.
 #[derive(Debug)]
 pub struct Request {
-    /// What relative URLs are relative to.
-    pub base: Option<Template>,
+    /// Where it goes.
+    pub target: Target,
     /// The method; none is POST with a body, else GET.
     pub method: Option<Template>,
-    /// The URL, or the list of those that are tried in turn.
-    pub url: Template,
     /// Maps of query parameters, later ones over earlier ones.
     pub query: Vec<Template>,
     /// Maps of headers, later ones over earlier ones.
@@ -26,6 +25,20 @@ pub struct Request {
     pub sign: Option<Sign>,
     /// The largest file that its body may hold, in bytes.
     pub media: u64,
+}
+
+/// Where a request goes.
+#[derive(Debug)]
+pub enum Target {
+    /// To this URL, whatever it says.
+    Fixed(Url),
+    /// To what these make.
+    Made {
+        /// What relative URLs are relative to.
+        base: Option<Template>,
+        /// The URL, or the list of those that are tried in turn.
+        url: Template,
+    },
 }
 
 /// How a request proves who sends it.

@@ -3,4 +3,5 @@
 mod once;
 mod pool;
 mod servers;
+mod trouble;
 mod upload;
