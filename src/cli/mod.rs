@@ -15,6 +15,7 @@ mod sandbox;
 mod schema;
 mod serve;
 mod stand_in;
+mod store;
 mod test;
 
 use std::process::ExitCode;
@@ -45,6 +46,8 @@ enum Command {
     Channels(channels::Args),
     /// Look at messages and parked webhooks, try dead letters again, replay, export
     Messages(messages::Args),
+    /// Move an installation from one store to another
+    Store(store::Args),
     /// Find out whether an installation can work where it is
     Doctor(doctor::Args),
     /// Run one of the sandbox's stand-ins as a process of its own
@@ -110,6 +113,7 @@ fn run(command: Command) -> Result<Verdict, Trouble> {
         Command::DryRun(args) => dry_run::run(&args),
         Command::Channels(args) => channels::run(&args),
         Command::Messages(args) => messages::run(&args),
+        Command::Store(args) => store::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::StandIn(args) => stand_in::run(&args),
         Command::Schema(args) => schema::run(&args),

@@ -69,7 +69,37 @@ macro_rules! suite {
 }
 pub(crate) use suite;
 
-fn accept(deliveries: Vec<NewDelivery>) -> Acceptance {
+/// Puts something into every table.
+pub(crate) async fn one_of_everything(store: &dyn Store) {
+    let whole = Acceptance {
+        webhook: Some(webhook(Verdict::Parked)),
+        receipts: vec![receipt("nobody", Status::Failed)],
+        remember: vec![kept("a", "lang", "\u{10FFFE}en", Some(NOW + HOUR)), kept("", "n", "1", None)],
+        aliases: vec![Alias { channel: "c".into(), alias: "short".into(), original: "long\0er".into() }],
+        ..accept(vec![inbound("a", "1", Some("k"))])
+    };
+    store.accept(whole).await.unwrap();
+    store.accept(piece("p", 0)).await.unwrap();
+    store.accept(watermark(NOW)).await.unwrap();
+    let sent = queue(store, outbound("a\0", "2")).await;
+    store.settle(settlement(&sent, ids(&[&["p1", "p2"], &["p3"]]))).await.unwrap();
+    let failed = queue(store, NewDelivery { bulk: true, ..outbound("b", "3") }).await;
+    store.settle(settlement(&failed, Ending::Dead { reason: "no".into() })).await.unwrap();
+    let paused = queue(store, NewDelivery { bulk: true, ..outbound("b", "4") }).await;
+    store.begin(paused.id).await.unwrap();
+    let ending = Ending::Retry {
+        not_before: NOW + 5,
+        error: "busy".into(),
+        progress: Some("{\"sent\":1}".into()),
+        pause_lane: Some(NOW + 9),
+    };
+    store.settle(settlement(&paused, ending)).await.unwrap();
+    store.begin(paused.id).await.unwrap();
+    queue(store, outbound("b", "5")).await;
+    store.secret("key".into(), vec![0, 1, 255]).await.unwrap();
+}
+
+pub(crate) fn accept(deliveries: Vec<NewDelivery>) -> Acceptance {
     Acceptance { at: NOW, deliveries, ..Acceptance::default() }
 }
 

@@ -5,6 +5,7 @@
 //! SQL is written nowhere else.
 
 mod acceptance;
+mod copy;
 mod entry;
 mod error;
 mod feed;
@@ -38,6 +39,7 @@ use crate::world::Millis;
 pub use acceptance::{
     Acceptance, Accepted, Alias, JournalEntry, Receipt, Replay, Verdict, Watermark, Webhook,
 };
+pub use copy::{Copied, copy};
 pub use entry::{Delivery, DeliveryId, NewDelivery, Record, State, WebhookId};
 pub use error::StoreError;
 pub use feed::{Fed, Feed, FeedReader, feed};

@@ -5,6 +5,7 @@
 
 mod chores;
 mod connection;
+pub(super) mod copy;
 mod draft;
 mod examine;
 mod fault;

@@ -3,16 +3,22 @@
 use std::ops::Deref;
 
 use super::*;
+use crate::store::testing::Folder;
 use crate::store::testing::{inbound, outbound};
-use crate::store::{Acceptance, Fed, FeedReader, conformance, feed};
+use crate::store::{Acceptance, Fed, FeedReader, SqliteStore, conformance, feed};
 
 /// A schema of its own on the tests' server, which is dropped when the test is over.
+struct Schema {
+    server: String,
+    name: String,
+    address: String,
+}
+
+/// A store in a schema.
 struct Kept {
     store: PostgresStore,
     feed: FeedReader,
-    address: String,
-    server: String,
-    schema: String,
+    schema: Schema,
 }
 
 /// The tests' server; none where there is none, which is said loudly and may not be in CI.
@@ -47,21 +53,28 @@ fn run_owned(address: &str, sql: String) -> Result<(), StoreError> {
     thread.join().map_err(|_| StoreError::Closed)
 }
 
-impl Kept {
+impl Schema {
     fn new() -> Option<Self> {
         let server = server()?;
-        let schema = format!("t{}", crate::world::World::system().new_id().replace('-', ""));
-        run_owned(&server, format!("CREATE SCHEMA {schema}")).unwrap();
-        let address = format!("{server}?application_name={schema}&options=-csearch_path%3D{schema}");
-        let (feed, reader) = feed(1024);
-        let store = PostgresStore::open(&address, &Options::default(), feed).unwrap();
-        Some(Self { store, feed: reader, address, server, schema })
+        let name = format!("t{}", crate::world::World::system().new_id().replace('-', ""));
+        run_owned(&server, format!("CREATE SCHEMA {name}")).unwrap();
+        let address = format!("{server}?application_name={name}&options=-csearch_path%3D{name}");
+        Some(Self { server, name, address })
     }
 }
 
-impl Drop for Kept {
+impl Drop for Schema {
     fn drop(&mut self) {
-        let _ = run_owned(&self.server, format!("DROP SCHEMA {} CASCADE", self.schema));
+        let _ = run_owned(&self.server, format!("DROP SCHEMA {} CASCADE", self.name));
+    }
+}
+
+impl Kept {
+    fn new() -> Option<Self> {
+        let schema = Schema::new()?;
+        let (feed, reader) = feed(1024);
+        let store = PostgresStore::open(&schema.address, &Options::default(), feed).unwrap();
+        Some(Self { store, feed: reader, schema })
     }
 }
 
@@ -92,14 +105,14 @@ async fn what_was_written_is_there_after_a_restart() {
     let first = kept.accept(first).await.unwrap().new.remove(0);
     assert_eq!(kept.feed.next().await, Some(Fed::New(Arc::clone(&first))));
     let (other, _) = feed(1);
-    let refused = PostgresStore::open(&kept.address, &Options::default(), other).err();
+    let refused = PostgresStore::open(&kept.schema.address, &Options::default(), other).err();
     assert!(matches!(refused, Some(StoreError::InUse(_))), "{refused:?}");
     kept.close().await.unwrap();
     let (feed, _reader) = feed(1);
-    kept.store = PostgresStore::open(&kept.address, &Options::default(), feed).unwrap();
+    kept.store = PostgresStore::open(&kept.schema.address, &Options::default(), feed).unwrap();
     let found = kept.show(first.id).await.unwrap().unwrap().delivery;
     assert_eq!(found, *first);
-    let reader = PostgresReader::open(&kept.address).unwrap();
+    let reader = PostgresReader::open(&kept.schema.address).unwrap();
     assert_eq!(reader.show(first.id).await.unwrap().unwrap().delivery, *first);
     let second = Acceptance { deliveries: vec![inbound("a", "2", None)], ..Acceptance::default() };
     assert!(kept.accept(second).await.unwrap().new[0].id > first.id);
@@ -133,10 +146,10 @@ async fn a_connection_that_is_cut_is_made_again_and_nothing_is_missed() {
     let mut kept = kept!();
     for round in 0..3 {
         run_owned(
-            &kept.server,
+            &kept.schema.server,
             format!(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{0}'",
-                kept.schema
+                kept.schema.name
             ),
         )
         .unwrap();
@@ -156,4 +169,58 @@ async fn a_connection_that_is_cut_is_made_again_and_nothing_is_missed() {
         }
         assert_eq!(fed, Fed::New(Arc::clone(&accepted.new[0])));
     }
+}
+
+#[tokio::test]
+async fn a_copy_there_and_back_has_everything() {
+    let (Some(schema), Some(used)) = (Schema::new(), Schema::new()) else { return };
+    let (first, last) = (Folder::new(), Folder::new());
+    let sqlite = |folder: &Folder| format!("sqlite:{}", folder.path().display());
+    let store = SqliteStore::open(&first.path(), &Options::default(), feed(1).0).unwrap();
+    conformance::one_of_everything(&store).await;
+    store.close().await.unwrap();
+    drop(store);
+
+    let copied = crate::store::copy(&sqlite(&first), &schema.address).await.unwrap();
+    assert!(copied.iter().all(|(_, rows)| *rows > 0), "{copied:?}");
+    let back = crate::store::copy(&schema.address, &sqlite(&last)).await.unwrap();
+    assert_eq!(copied, back);
+    assert_eq!(dump(&first.path()).await, dump(&last.path()).await);
+
+    let onto = crate::store::copy(&sqlite(&first), &schema.address).await;
+    assert!(matches!(&onto, Err(StoreError::Open { reason, .. }) if reason == "it is not empty"), "{onto:?}");
+    let onto = crate::store::copy(&schema.address, &sqlite(&last)).await;
+    assert!(matches!(&onto, Err(StoreError::Open { reason, .. }) if reason == "it is not empty"), "{onto:?}");
+    let nothing = Folder::new();
+    let missing = crate::store::copy(&sqlite(&nothing), &used.address).await;
+    assert!(matches!(missing, Err(StoreError::Open { .. })), "{missing:?}");
+    assert!(!nothing.path().exists(), "a mistyped path makes no store");
+
+    // What follows goes on where the copy ends.
+    let store = PostgresStore::open(&schema.address, &Options::default(), feed(1).0).unwrap();
+    let newest = store.list(Filter { limit: 1, ..Filter::default() }).await.unwrap().remove(0).delivery.id;
+    let again =
+        Acceptance { deliveries: vec![inbound("a", "again", Some("k"))], ..conformance::accept(vec![]) };
+    assert_eq!(store.accept(again).await.unwrap().duplicates, 1);
+    let new = store.accept(conformance::accept(vec![inbound("a", "new", None)])).await.unwrap();
+    assert!(new.new[0].id > newest);
+    let in_use = crate::store::copy(&schema.address, &sqlite(&nothing)).await;
+    assert!(matches!(in_use, Err(StoreError::InUse(_))), "{in_use:?}");
+}
+
+/// All rows of a database in a file, in one order.
+async fn dump(path: &std::path::Path) -> Vec<String> {
+    let (chunks, mut taken) = mpsc::channel(1000);
+    crate::store::sqlite::copy::read(path, chunks).await.unwrap();
+    let mut rows = Vec::new();
+    while let Some(chunk) = taken.recv().await {
+        match chunk {
+            crate::store::copy::Chunk::Rows(table, chunk) => {
+                rows.extend(chunk.iter().map(|row| format!("{table} {row:?}")));
+            }
+            end @ crate::store::copy::Chunk::End(..) => rows.push(format!("{end:?}")),
+        }
+    }
+    rows.sort();
+    rows
 }

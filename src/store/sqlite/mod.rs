@@ -5,6 +5,7 @@
 
 mod commands;
 mod connect;
+pub(super) mod copy;
 mod examine;
 mod fault;
 mod ledger;
