@@ -22,8 +22,25 @@ const WEBHOOK: &str = include_str!("../webhook.json");
 const NUMBER: &str = "no.0000000001";
 const CONTACT: &str = "628112345678";
 
-/// A folder that is removed when it is dropped.
-pub struct Folder(pub PathBuf);
+/// A folder that is removed when it is dropped, and with it the schema of the store, where that is in the database that
+/// `PATCHCORD_BENCH_POSTGRES` names.
+pub struct Folder(pub PathBuf, Option<Schema>);
+
+struct Schema {
+    server: String,
+    name: String,
+}
+
+impl Schema {
+    fn execute(&self, sql: &str) {
+        tokio::runtime::Runtime::new().unwrap().block_on(async {
+            let (client, connection) =
+                tokio_postgres::connect(&self.server, tokio_postgres::NoTls).await.unwrap();
+            tokio::spawn(connection);
+            client.batch_execute(&format!("{sql} {}", self.name)).await.unwrap();
+        });
+    }
+}
 
 impl Folder {
     /// An empty one, in the build's own place for such things: on a disk, where `/tmp` may be memory.
@@ -32,7 +49,20 @@ impl Folder {
         let name = format!("bench-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         fs::create_dir_all(&path).unwrap();
-        Self(path)
+        let schema = std::env::var("PATCHCORD_BENCH_POSTGRES").ok().map(|server| {
+            let schema = Schema { server, name: name.replace('-', "_") };
+            schema.execute("CREATE SCHEMA");
+            schema
+        });
+        Self(path, schema)
+    }
+
+    /// The address of the store.
+    fn address(&self) -> String {
+        match &self.1 {
+            Some(Schema { server, name }) => format!("{server}?options=-csearch_path%3D{name}"),
+            None => format!("sqlite:{}", self.store().display()),
+        }
     }
 
     /// The store in it.
@@ -43,6 +73,10 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
+        if let Some(Schema { server, name }) = &self.1 {
+            let name = format!("{name} CASCADE");
+            Schema { server: server.clone(), name }.execute("DROP SCHEMA");
+        }
         let _ = fs::remove_dir_all(&self.0);
     }
 }
@@ -62,13 +96,13 @@ impl Installation {
     /// Writes it into a folder.
     pub fn write(self, folder: &Folder) {
         let Self { sink, platform_rate, channels } = self;
-        let path = folder.0.display();
+        let (path, store) = (folder.0.display(), folder.address());
         let mapping = format!(
             "patchcord: 1\nname: sms\nextends: clicksend\nhttp: {{base: \"http://{sink}/provider/\"}}\nlimits: {{rate: unlimited}}\n"
         );
         fs::write(folder.0.join("sms.yaml"), mapping).unwrap();
         let mut text = format!(
-            "store: sqlite:{path}/patchcord.db\n\
+            "store: {store}\n\
              mappings: [{MAPPINGS}/whatsapp.yaml, {MAPPINGS}/clicksend.yaml, {path}/sms.yaml]\n\
              network: {{allow_private: true}}\n\
              platform: {{token: {{env: BENCH_SECRET}}, rate: {platform_rate}}}\n\

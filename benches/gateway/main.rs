@@ -3,7 +3,8 @@
 //!
 //! `cargo bench --bench gateway -- [case] ..` runs the cases of that name, or all but the soak. The environment changes
 //! their size: `PATCHCORD_BENCH_RUNS` (3), `_SECONDS` (3), `_CONNECTIONS` (32), `_CHANNELS` (`1,100,300,1000`), `_QUEUED`
-//! (1000000), and `PATCHCORD_SOAK` (30 minutes) with `PATCHCORD_SOAK_RATE` (100/s each way).
+//! (1000000), and `PATCHCORD_SOAK` (30 minutes) with `PATCHCORD_SOAK_RATE` (100/s each way). With `PATCHCORD_BENCH_POSTGRES`
+//! the store is in that database, in a schema that is dropped afterwards.
 //!
 //! `cargo test` runs every case at its smallest, so that none rots.
 #![allow(

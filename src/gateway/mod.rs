@@ -54,6 +54,8 @@ pub use media::Unserved;
 pub use message::{MessageAnswer, Refused};
 pub use webhook::{Called, WebhookAnswer};
 
+/// How long a gateway that starts waits for a database that another works with.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How many committed deliveries the feed holds for the engine; what does not fit is read from the store.
 const FEED: usize = 16_384;
 /// How many deliveries all lanes together read ahead of what each may always hold: some 40 MB of texts.
@@ -147,7 +149,7 @@ impl Gateway {
         world: World,
         transport: Arc<dyn Transport>,
     ) -> Result<Self, StartError> {
-        Self::with_store(settings, world, transport, open_store)
+        Self::with_store(settings, world, transport, |settings, feed| open_store(settings, feed, PATIENCE))
     }
 
     /// The same with another store, which feeds what it commits to the feed that it is given.
@@ -262,9 +264,9 @@ impl Gateway {
 }
 
 /// The store of an installation.
-fn open_store(settings: &Settings, feed: Feed) -> Result<Arc<dyn Store>, StoreError> {
+fn open_store(settings: &Settings, feed: Feed, patience: Duration) -> Result<Arc<dyn Store>, StoreError> {
     let retention = settings.retention();
-    store::open(&settings.store, &store::Options { retention, ..store::Options::default() }, feed)
+    store::open(&settings.store, &store::Options { retention, patience, ..store::Options::default() }, feed)
 }
 
 /// How a lane behaves; none for a channel that is not configured (any more).

@@ -29,6 +29,7 @@ mod conformance;
 pub(crate) mod testing;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use smol_str::SmolStr;
@@ -139,11 +140,14 @@ pub struct Options {
     pub queue: usize,
     /// How many reads run at once.
     pub readers: usize,
+    /// How long a database that another process works with is waited for: one that ended a moment ago may not have been
+    /// noticed to have ended.
+    pub patience: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { retention: Retention::default(), queue: 4096, readers: 2 }
+        Self { retention: Retention::default(), queue: 4096, readers: 2, patience: Duration::ZERO }
     }
 }
 

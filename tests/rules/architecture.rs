@@ -216,7 +216,7 @@ fn no_provider_is_named_in_the_source() {
 fn every_change_of_the_store_is_taken_down() {
     let home = |name: &str| {
         name.starts_with("store/sqlite/redo/")
-            || ["tx", "writer", "connect", "schema", "copy"]
+            || ["tx", "writer", "connect", "schema", "checkpoint", "copy"]
                 .iter()
                 .any(|own| name == format!("store/sqlite/{own}.rs"))
     };

@@ -1,22 +1,15 @@
 //! What is asked for now and then, each in a transaction of its own: overdue pieces, dead letters and parked webhooks that
 //! an operator wants changed, secrets.
-//!
-//! Each takes the turn first, like whoever writes.
 
 use std::sync::Arc;
 
 use tokio_postgres::{Error, Transaction};
 
 use super::read::delivery;
-use super::{row, text};
+use super::{row, text, turn};
 use crate::store::ledger::PieceSet;
 use crate::store::{Delivery, DeliveryId, WebhookId};
 use crate::world::Millis;
-
-/// Takes the turn to write; gives the last delivery's id that was given out.
-pub(super) async fn turn(transaction: &Transaction<'_>) -> Result<DeliveryId, Error> {
-    Ok(transaction.query_one("SELECT delivery FROM turn FOR UPDATE", &[]).await?.get(0))
-}
 
 /// The messages whose first piece is overdue.
 pub(super) async fn overdue(client: &tokio_postgres::Client, now: Millis) -> Result<Vec<PieceSet>, Error> {
@@ -28,13 +21,14 @@ pub(super) async fn overdue(client: &tokio_postgres::Client, now: Millis) -> Res
 }
 
 /// Queues those of `ids` again that are dead letters, in this order. A new id is what puts each behind everything that
-/// is queued; messages are bulk now, so that conversations go first.
+/// is queued; messages are bulk now, so that conversations go first. `last` are the last ids that were given out.
 pub(super) async fn retry(
     transaction: &Transaction<'_>,
+    last: (DeliveryId, WebhookId),
     ids: &[DeliveryId],
     at: Millis,
 ) -> Result<Vec<Arc<Delivery>>, Error> {
-    let mut last = turn(transaction).await?;
+    let (mut last, webhook) = last;
     let mut queued = Vec::new();
     for id in ids {
         let sql = "INSERT INTO deliveries (id, channel, direction, contact, mid, kind, state, attempts, not_before, \
@@ -49,7 +43,7 @@ pub(super) async fn retry(
         let row = transaction.query_one(delivery!("FROM deliveries WHERE id = $1"), &[&last]).await?;
         queued.push(Arc::new(row::delivery(&row)));
     }
-    transaction.execute("UPDATE turn SET delivery = $1", &[&last]).await?;
+    turn::note(transaction, last, webhook).await?;
     Ok(queued)
 }
 

@@ -5,7 +5,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row};
 
 use super::connection::{Address, Connection};
-use super::{fault, text, writer};
+use super::{fault, text, turn, writer};
 use crate::store::StoreError;
 use crate::store::copy::{CHUNK, Cell, Chunk, Copied, Kind, TABLES, Table, Tally};
 
@@ -36,7 +36,7 @@ pub(in crate::store) async fn read(address: &str, chunks: Sender<Chunk>) -> Resu
         }
         client.batch_execute("CLOSE rows").await.map_err(failed)?;
     }
-    let last = client.query_one("SELECT delivery, webhook FROM turn", &[]).await.map_err(failed)?;
+    let last = client.query_one(turn::LAST, &[]).await.map_err(failed)?;
     chunks.send(Chunk::End(last.get(0), last.get(1))).await.map_err(|_| StoreError::Closed)
 }
 
@@ -48,8 +48,9 @@ pub(in crate::store) async fn write(
     let mut connection = taken(address).await?;
     let place = connection.place().to_owned();
     let transaction = connection.transaction().await.map_err(failed)?;
-    let used = "SELECT delivery > 0 OR webhook > 0 OR EXISTS (SELECT 1 FROM secrets) FROM turn FOR UPDATE";
-    if transaction.query_one(used, &[]).await.map_err(failed)?.get(0) {
+    let last = turn::take(&transaction).await.map_err(failed)?;
+    let secrets = transaction.query_opt("SELECT 1 FROM secrets LIMIT 1", &[]).await.map_err(failed)?;
+    if last != (0, 0) || secrets.is_some() {
         return Err(StoreError::Open { place, reason: "it is not empty".into() });
     }
     let mut tally = Tally::default();
@@ -68,8 +69,7 @@ pub(in crate::store) async fn write(
                 transaction.execute(&insert(table), &columns).await.map_err(failed)?;
             }
             Chunk::End(deliveries, webhooks) => {
-                let sql = "UPDATE turn SET delivery = $1, webhook = $2";
-                transaction.execute(sql, &[&deliveries, &webhooks]).await.map_err(failed)?;
+                turn::note(&transaction, deliveries, webhooks).await.map_err(failed)?;
                 transaction.commit().await.map_err(failed)?;
                 return Ok(tally.told());
             }

@@ -29,7 +29,7 @@ pub(super) async fn examine(
     let webhooks = counted(
         connection,
         "SELECT count(*), min(id)::text FROM deliveries WHERE webhook IS NOT NULL \
-         AND (webhook > (SELECT webhook FROM turn) OR webhook >= (SELECT min(id) FROM journal WHERE received_at >= $1)) \
+         AND (webhook > (SELECT last_value FROM webhook_ids) OR webhook >= (SELECT min(id) FROM journal WHERE received_at >= $1)) \
          AND NOT EXISTS (SELECT 1 FROM journal WHERE journal.id = deliveries.webhook)",
         young,
     );
@@ -79,8 +79,8 @@ async fn counted(
 
 /// Ids are the order of the queue, and are never given out twice.
 async fn sequences(connection: &Connection) -> Result<Vec<Finding>, Error> {
-    let sql = "SELECT delivery, webhook, (SELECT coalesce(max(id), 0) FROM deliveries), \
-               (SELECT coalesce(max(id), 0) FROM journal) FROM turn";
+    let sql = "SELECT (SELECT last_value FROM delivery_ids), (SELECT last_value FROM webhook_ids), \
+               (SELECT coalesce(max(id), 0) FROM deliveries), (SELECT coalesce(max(id), 0) FROM journal)";
     let Some(row) = connection.row(sql, &[]).await? else { return Ok(Vec::new()) };
     let tables =
         [("deliveries", row.get::<_, i64>(0), row.get::<_, i64>(2)), ("journal", row.get(1), row.get(3))];

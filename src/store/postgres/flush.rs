@@ -14,9 +14,9 @@ use super::connection::Connection;
 use super::draft::Draft;
 use super::row::{direction_number, state_number};
 use super::text::stored;
+use super::turn;
 use crate::message::IdOwner;
 
-const TURN: &str = "UPDATE turn SET delivery = $1, webhook = $2";
 const JOURNAL: &str = "INSERT INTO journal (id, received_at, channel, mapping, route, method, url, verdict, reason, headers, body) \
      SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], \
      $8::text[], $9::text[], $10::text[], $11::bytea[])";
@@ -71,7 +71,7 @@ const PAUSES: &str = "INSERT INTO pauses (channel, direction, until) \
 
 /// The statements of this file, to be prepared.
 pub(super) const STATEMENTS: [&str; 18] = [
-    TURN,
+    turn::NOTE,
     JOURNAL,
     REPLAYS,
     DELIVERIES,
@@ -178,7 +178,7 @@ fn journal<'a>(draft: &'a Draft, statements: &mut Statements<'a>) {
 
 fn deliveries<'a>(draft: &'a Draft, statements: &mut Statements<'a>) {
     if !(draft.deliveries.is_empty() && draft.journal.is_empty()) {
-        statements.add(TURN, vec![Box::new(draft.last_delivery), Box::new(draft.last_webhook)]);
+        statements.add(turn::NOTE, vec![Box::new(draft.last_delivery), Box::new(draft.last_webhook)]);
     }
     let rows: Vec<_> = draft.deliveries.iter().map(|it| &**it).collect();
     if !rows.is_empty() {

@@ -10,15 +10,13 @@ use tokio_postgres::{Error, Row};
 
 use super::connection::{Connection, Values};
 use super::draft::{Draft, Mark, Message, Name, Named, Waiting};
-use super::{row, text};
+use super::{row, text, turn};
 use crate::message::{Fault, IdOwner};
 use crate::store::fold::{Standing, status_of};
 use crate::store::ledger::{KeptPiece, PieceSet};
 use crate::store::{Receipt, StatusSet, Watermark};
 use crate::world::Millis;
 
-/// Takes the turn to write, and with it the last ids that were given out.
-const TURN: &str = "SELECT delivery, webhook FROM turn FOR UPDATE";
 const SEEN: &str = "SELECT key, seen_at FROM dedupe WHERE key = ANY($1)";
 const NAMES: &str = "SELECT channel, provider_id, mid, part, n.sent_at, m.contact, m.status, m.parts, m.sent_at \
      FROM unnest($1::text[], $2::text[]) AS wanted (channel, provider_id) \
@@ -43,8 +41,8 @@ const QUEUED: &str = "SELECT id FROM deliveries WHERE id = ANY($1) AND state = 0
 const PARKED: &str = "SELECT id FROM journal WHERE id = ANY($1) AND verdict = 'parked'";
 
 /// The statements of this file, to be prepared.
-pub(super) const STATEMENTS: [&str; 11] =
-    [TURN, SEEN, NAMES, MESSAGES, WAITING, WATERMARKS, OPEN, PIECES, BULK, QUEUED, PARKED];
+pub(super) const STATEMENTS: [&str; 12] =
+    [turn::TAKE, turn::LAST, SEEN, NAMES, MESSAGES, WAITING, WATERMARKS, OPEN, PIECES, BULK, QUEUED, PARKED];
 
 /// Begins a transaction, takes the turn, and reads what was announced.
 pub(super) async fn load(connection: &Connection, draft: &mut Draft) -> Result<(), Error> {
@@ -66,8 +64,9 @@ pub(super) async fn load(connection: &Connection, draft: &mut Draft) -> Result<(
     let queued: Vec<i64> = draft.queued.announced().copied().collect();
     let parked: Vec<i64> = draft.parked.announced().copied().collect();
 
-    let wanted: [(&'static str, bool, Values<'_>); 11] = [
-        (TURN, true, &[]),
+    let wanted: [(&'static str, bool, Values<'_>); 12] = [
+        (turn::TAKE, true, &[]),
+        (turn::LAST, true, &[]),
         (SEEN, !keys.is_empty(), &[&keys]),
         (NAMES, !names.is_empty(), &[&name_channels, &names]),
         (MESSAGES, !messages.is_empty(), &[&message_channels, &messages]),
@@ -100,7 +99,7 @@ fn columns<'a>(named: impl Iterator<Item = &'a Named>) -> (Vec<Cow<'a, str>>, Ve
 fn put(draft: &mut Draft, sql: &str, row: &Row) {
     let named = || -> Named { (row::name(row, 0), row::name(row, 1)) };
     match sql {
-        TURN => (draft.last_delivery, draft.last_webhook) = (row.get(0), row.get(1)),
+        turn::LAST => (draft.last_delivery, draft.last_webhook) = (row.get(0), row.get(1)),
         SEEN => {
             if let Ok(key) = row.get::<_, &[u8]>(0).try_into() {
                 *draft.seen.found(key) = Some(row.get(1));

@@ -16,6 +16,7 @@ mod read;
 mod row;
 mod schema;
 mod text;
+mod turn;
 mod writer;
 
 #[cfg(test)]
@@ -23,7 +24,7 @@ mod tests;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use smol_str::SmolStr;
@@ -44,6 +45,8 @@ use crate::world::Millis;
 
 /// How long a read may take before its connection is given up.
 const ANSWER: Duration = Duration::from_secs(30);
+/// How long after a database was in use it is looked at again.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// A store in a PostgreSQL database.
 pub struct PostgresStore {
@@ -82,9 +85,9 @@ impl PostgresStore {
     pub fn open(address: &str, options: &Options, feed: Feed) -> Result<Self, StoreError> {
         let address = Address::parse(address)?;
         let (commands, requests) = mpsc::channel(options.queue.max(1));
-        let retention = options.retention;
+        let (retention, patience) = (options.retention, options.patience);
         let (runtime, thread) = on_a_thread(address.clone(), async move |address| {
-            let connection = writer::connect(&address).await?;
+            let connection = first_connection(&address, patience).await?;
             Ok(Writer::new(address, connection, retention, feed).run(requests))
         })?;
         Ok(Self { commands, reader: Reader::new(address, runtime), thread: Mutex::new(Some(thread)) })
@@ -97,6 +100,17 @@ impl PostgresStore {
         pick: fn(Done) -> Option<T>,
     ) -> Answer<T> {
         ask(self.commands.clone(), command, pick).boxed()
+    }
+}
+
+/// A connection of a gateway that starts.
+async fn first_connection(address: &Address, patience: Duration) -> Result<Connection, StoreError> {
+    let begun = Instant::now();
+    loop {
+        match writer::connect(address).await {
+            Err(StoreError::InUse(_)) if begun.elapsed() < patience => tokio::time::sleep(AGAIN).await,
+            opened => return opened,
+        }
     }
 }
 

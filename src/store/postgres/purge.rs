@@ -2,7 +2,6 @@
 
 use tokio_postgres::{Error, Transaction};
 
-use super::chores::turn;
 use crate::store::{Purged, Retention};
 use crate::world::Millis;
 
@@ -43,7 +42,6 @@ pub(super) async fn slice(
     now: Millis,
     keep: &Retention,
 ) -> Result<(Purged, bool), Error> {
-    turn(transaction).await?;
     let mut purged = Purged::default();
     // What is settled was accepted before, which is what the index of ranges is on.
     let (sql, before) = match table {

@@ -10,12 +10,8 @@ use crate::store::StoreError;
 
 /// Every migration, in order.
 const MIGRATIONS: &[&str] = &[r"
-    -- Whoever writes holds this row until the commit: ids rise in the order of commits, in all nodes together.
-    CREATE TABLE turn (
-        delivery BIGINT NOT NULL,       -- the last id that was given out in deliveries
-        webhook BIGINT NOT NULL         -- and in journal
-    );
-    INSERT INTO turn VALUES (0, 0);
+    CREATE SEQUENCE delivery_ids MINVALUE 0;    -- the last id that was given out in deliveries
+    CREATE SEQUENCE webhook_ids MINVALUE 0;     -- and in journal
 
     CREATE TABLE journal (
         id BIGINT PRIMARY KEY,

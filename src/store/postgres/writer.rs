@@ -18,7 +18,7 @@ use tokio_postgres::Transaction;
 use super::connection::{Address, Connection};
 use super::draft::Draft;
 use super::purge::{self, Table};
-use super::{chores, fault, flush, load, schema};
+use super::{chores, fault, flush, load, schema, turn};
 use crate::memory::Remember;
 use crate::store::ledger::Ledger as _;
 use crate::store::{
@@ -325,18 +325,20 @@ async fn one_chore(
 ) -> Result<Done, StoreError> {
     let failed = |error: tokio_postgres::Error| fault::store_error(&error);
     let transaction = connection.transaction().await.map_err(failed)?;
-    let done = in_transaction(&transaction, chore, retention).await.map_err(failed)?;
+    let last = turn::take(&transaction).await.map_err(failed)?;
+    let done = in_transaction(&transaction, last, chore, retention).await.map_err(failed)?;
     transaction.commit().await.map_err(failed)?;
     Ok(done)
 }
 
 async fn in_transaction(
     transaction: &Transaction<'_>,
+    last: (DeliveryId, WebhookId),
     chore: &Chore,
     retention: &Retention,
 ) -> Result<Done, tokio_postgres::Error> {
     Ok(match chore {
-        Chore::Retry(ids, at) => Done::Retried(chores::retry(transaction, ids, *at).await?),
+        Chore::Retry(ids, at) => Done::Retried(chores::retry(transaction, last, ids, *at).await?),
         Chore::DropLost(ids) => Done::Dropped(chores::drop_lost(transaction, ids).await?),
         Chore::DropParked(ids) => Done::Dropped(chores::drop_parked(transaction, ids).await?),
         Chore::Secret(name, fresh) => Done::Secret(chores::secret(transaction, name, fresh).await?),

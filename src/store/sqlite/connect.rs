@@ -8,6 +8,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::checkpoint::AT_MOST;
 use super::fault::open_error;
 use super::redo::{self, Redo, RedoFile};
 use super::schema::{migrate, must_be_known};
@@ -39,17 +40,15 @@ impl Place {
         let mut connection = self.connect()?;
         let path = self.path();
         let failed = |error: rusqlite::Error| open_error(path, &error);
-        // Checkpoints by the writer itself every 4,000 pages: a separate checkpointing thread was measured to let the
-        // log grow to hundreds of MiB.
         connection
-            .execute_batch(
+            .execute_batch(&format!(
                 "PRAGMA journal_mode = WAL;
                  PRAGMA synchronous = FULL;
-                 PRAGMA wal_autocheckpoint = 4000;
+                 PRAGMA wal_autocheckpoint = {AT_MOST};
                  PRAGMA journal_size_limit = 67108864;
                  PRAGMA cache_size = -16000;
-                 PRAGMA temp_store = MEMORY;",
-            )
+                 PRAGMA temp_store = MEMORY;"
+            ))
             .map_err(failed)?;
         let log = self.log(&mut connection, upto)?;
         migrate(&mut connection, path)?;
@@ -82,6 +81,15 @@ impl Place {
             tracing::info!(path = %path.display(), units = made, "the last changes were taken from the log");
         }
         Ok(file.make_room(&name).map_or_else(|error| without_log(&error), |()| Some(file)))
+    }
+
+    /// A connection that makes checkpoints, and nothing else.
+    pub(super) fn checkpointer(&self) -> Result<Connection, StoreError> {
+        let connection = self.connect()?;
+        connection
+            .execute_batch("PRAGMA synchronous = FULL; PRAGMA cache_size = -1000;")
+            .map_err(|error| open_error(self.path(), &error))?;
+        Ok(connection)
     }
 
     /// A connection that only reads.

@@ -3,6 +3,7 @@
 //!
 //! Invariant: what is answered with success is on disk. Every queue to the writer is bounded.
 
+mod checkpoint;
 mod commands;
 mod connect;
 pub(super) mod copy;

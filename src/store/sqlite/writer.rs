@@ -15,6 +15,7 @@ use rusqlite::Connection;
 use smol_str::SmolStr;
 use tokio::sync::{mpsc, oneshot};
 
+use super::checkpoint::Checkpoints;
 use super::connect::Place;
 use super::ledger::{self, SqliteLedger};
 use super::purge::{self, Cursor};
@@ -106,6 +107,7 @@ pub(super) enum Command {
 pub(super) struct Writer {
     place: Place,
     connection: Connection,
+    checkpoints: Option<Checkpoints>,
     redo: Option<Redo>,
     open: Option<Open>,
     /// Whether there is an open transaction, for those who read elsewhere.
@@ -145,9 +147,11 @@ impl Writer {
     ) -> Result<Self, StoreError> {
         let seen = Seen::load(&connection).map_err(|error| fault::store_error(&error))?;
         let is_open = Arc::default();
+        let checkpoints = Checkpoints::start(&place)?;
         Ok(Self {
             place,
             connection,
+            checkpoints,
             redo,
             open: None,
             is_open,
@@ -353,6 +357,9 @@ impl Writer {
             Ok(_) => {
                 self.open = None;
                 self.is_open.store(false, Ordering::SeqCst);
+                if let Some(checkpoints) = &self.checkpoints {
+                    checkpoints.consider(&self.connection);
+                }
                 Ok(())
             }
             Err(error) => {
@@ -382,12 +389,14 @@ impl Writer {
         if durable.is_some() {
             self.durable = durable;
         }
-        // The old one goes first, with its locks.
+        // The old ones go first, with their locks.
+        self.checkpoints = None;
         let none = Connection::open_in_memory().map_err(|error| fault::store_error(&error))?;
         drop(std::mem::replace(&mut self.connection, none));
         self.open = None;
         let (connection, redo) = self.place.writer(self.durable).map_err(StoreError::or_unavailable)?;
         (self.connection, self.redo) = (connection, redo);
+        self.checkpoints = Checkpoints::start(&self.place)?;
         self.seen = Seen::load(&self.connection).map_err(|error| fault::store_error(&error))?;
         self.is_open.store(false, Ordering::SeqCst);
         (self.doubtful, self.durable) = (false, None);

@@ -4,7 +4,9 @@
 //!
 //! `PATCHCORD_KILLS` sets how many kills (150 unless set); `PATCHCORD_SEED` repeats their moments.
 
+mod database;
 mod disk;
+mod passage;
 mod power;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use self::database::Database;
 use self::disk::{Dice, Disk};
 use self::power::{number, seed};
 use crate::support::{Setup, TOKEN, Town, alone, say, until};
@@ -33,6 +36,8 @@ pub enum Cuts {
     Process,
     /// The power goes with the process: what was not synced may be lost.
     Power,
+    /// Nothing, since it is another's: everything is in PostgreSQL, whose connections are cut, held up and refused meanwhile.
+    Database,
 }
 
 /// Hands over bursts until told to stop; texts that nobody answered are handed over again. Gives how many texts were
@@ -64,6 +69,7 @@ fn kills(
     kills: u64,
     dice: &mut Dice,
     mut disk: Option<&mut Disk>,
+    database: Option<&Database>,
 ) -> (BTreeMap<&'static str, u64>, Duration) {
     let (mut kinds, mut slowest) = (BTreeMap::new(), Duration::ZERO);
     for _ in 0..kills {
@@ -92,6 +98,10 @@ fn kills(
                     }
                     _ => {
                         pause(dice, 350);
+                        if let Some(database) = database {
+                            *kinds.entry(database.trouble(dice)).or_default() += 1;
+                            pause(dice, 350);
+                        }
                         "under load"
                     }
                 }
@@ -125,7 +135,12 @@ fn round(what: &str, count: u64, cuts: Cuts, dice: &mut Dice, seed: u64) {
     let began = Instant::now();
     let folder = crate::support::Folder::new();
     let mut disk = (cuts == Cuts::Power).then(|| Disk::new(&folder.path("")));
-    let store = disk.as_ref().map(|disk| format!("sqlite:{}", disk.root.join("data/patchcord.db").display()));
+    let database = (cuts == Cuts::Database).then(Database::new);
+    let store = match (&disk, &database) {
+        (Some(disk), _) => Some(format!("sqlite:{}", disk.root.join("data/patchcord.db").display())),
+        (None, Some(database)) => Some(database.address()),
+        (None, None) => None,
+    };
     let setup = Setup {
         limits: "{rate: unlimited, in_flight: 16}",
         platform_rate: "unlimited",
@@ -148,7 +163,7 @@ fn round(what: &str, count: u64, cuts: Cuts, dice: &mut Dice, seed: u64) {
             let broadcast = |burst| json!({"base_url": base_url, "token": TOKEN, "burst": burst});
             traffic(&stop, |burst| post(format!("{platform}/_stand-in/broadcast"), broadcast(burst)))
         });
-        let done = kills(&mut town, count, dice, disk.as_mut());
+        let done = kills(&mut town, count, dice, disk.as_mut(), database.as_ref());
         stop.store(true, Ordering::Relaxed);
         (inbound.join().unwrap(), outbound.join().unwrap(), done)
     });
@@ -171,6 +186,13 @@ fn round(what: &str, count: u64, cuts: Cuts, dice: &mut Dice, seed: u64) {
 #[test]
 fn hundreds_of_kills_lose_nothing_that_was_accepted_and_keep_the_order() {
     trial("kills", number("PATCHCORD_KILLS", 150), Cuts::Process);
+}
+
+#[test]
+fn kills_and_troubles_with_the_database_lose_nothing_that_is_in_postgres() {
+    if Database::is_there() {
+        trial("kills on PostgreSQL", number("PATCHCORD_KILLS", 150) / 3, Cuts::Database);
+    }
 }
 
 /// Messages of each contact in the trial of the rate.

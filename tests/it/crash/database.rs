@@ -1,0 +1,111 @@
+//! A schema of its own on the tests' PostgreSQL server, and what can go wrong on the way there.
+//!
+//! `PATCHCORD_TEST_POSTGRES` is the server's address; without it, one on this machine.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio_postgres::{Config, NoTls, config::Host};
+
+use super::disk::Dice;
+use super::passage::{Passage, Way};
+
+const SERVER: &str = "postgres://root@127.0.0.1:5432/test";
+
+/// A schema that is dropped when the test is over.
+pub struct Database {
+    runtime: Runtime,
+    server: Config,
+    name: String,
+    passage: Passage,
+}
+
+/// The server's address, and whether somebody said so.
+fn server() -> (Config, bool) {
+    let given = std::env::var("PATCHCORD_TEST_POSTGRES").ok().filter(|address| !address.is_empty());
+    let address = given.as_deref().unwrap_or(SERVER);
+    (address.parse().expect("PATCHCORD_TEST_POSTGRES is an address"), given.is_some())
+}
+
+impl Database {
+    /// Whether there is a server; that there is none is said loudly, and may not be in CI.
+    pub fn is_there() -> bool {
+        let (server, given) = server();
+        let connected = Runtime::new().unwrap().block_on(async { server.connect(NoTls).await.map(drop) });
+        if let Err(error) = &connected {
+            assert!(!given && std::env::var_os("CI").is_none(), "no PostgreSQL to test with: {error}");
+            eprintln!("SKIPPED: no PostgreSQL to test with ({error}); set PATCHCORD_TEST_POSTGRES");
+        }
+        connected.is_ok()
+    }
+
+    /// A new one.
+    pub fn new() -> Self {
+        let (server, _) = server();
+        let host = match server.get_hosts().first() {
+            Some(Host::Tcp(host)) => host.clone(),
+            _ => "127.0.0.1".to_owned(),
+        };
+        let port = server.get_ports().first().copied().unwrap_or(5432);
+        let name = format!("t{}", patchcord::world::World::system().new_id().replace('-', ""));
+        let passage = Passage::to(format!("{host}:{port}"));
+        let database = Self { runtime: Runtime::new().unwrap(), server, name, passage };
+        database.execute(&format!("CREATE SCHEMA {}", database.name));
+        database
+    }
+
+    /// Its address, by the way that can be held up.
+    pub fn address(&self) -> String {
+        let user = self.server.get_user().unwrap_or("root");
+        let password = self.server.get_password().map(String::from_utf8_lossy);
+        let password = password.map(|password| format!(":{password}")).unwrap_or_default();
+        let database = self.server.get_dbname().unwrap_or(user);
+        format!(
+            "postgres://{user}{password}@127.0.0.1:{}/{database}?application_name={name}&options=-csearch_path%3D{name}",
+            self.passage.port,
+            name = self.name
+        )
+    }
+
+    fn execute(&self, sql: &str) {
+        self.runtime.block_on(async {
+            let (client, connection) = self.server.connect(NoTls).await.unwrap();
+            tokio::spawn(connection);
+            client.batch_execute(sql).await.unwrap();
+        });
+    }
+
+    /// Lets something go wrong, for a while; says what.
+    pub fn trouble(&self, dice: &mut Dice) -> &'static str {
+        let for_a_while = |way: Way, most: u64, dice: &mut Dice| {
+            self.passage.set(way);
+            sleep(Duration::from_millis(dice.below(most)));
+            self.passage.set(Way::Open);
+        };
+        match dice.below(4) {
+            0 => {
+                let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name =";
+                self.execute(&format!("{sql} '{}'", self.name));
+                "connections ended by the server"
+            }
+            1 => {
+                for_a_while(Way::Held, 4000, dice);
+                "held up on the way"
+            }
+            2 => {
+                for_a_while(Way::Shut, 1500, dice);
+                "cut off"
+            }
+            _ => "nothing besides",
+        }
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // A gateway that was killed a moment ago may still have its locks.
+        let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name =";
+        self.execute(&format!("{sql} '{name}'; DROP SCHEMA {name} CASCADE", name = self.name));
+    }
+}
