@@ -47,7 +47,7 @@ impl Folder {
     pub fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("bench-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&name);
         fs::create_dir_all(&path).unwrap();
         let schema = std::env::var("PATCHCORD_BENCH_POSTGRES").ok().map(|server| {
             let schema = Schema { server, name: name.replace('-', "_") };

@@ -1,7 +1,7 @@
 //! Bringing into the database what its write-ahead log holds, beside the writer: two syncs of all that was written
 //! meanwhile, for which whoever waits for an answer would wait too.
 //!
-//! The writer goes on writing behind a checkpoint, so the log may grow for as long as there is no pause; at
+//! Often, so that each is small: the disk serves whoever waits for an answer behind it. The writer goes on writing behind a checkpoint, so the log may grow for as long as there is no pause; at
 //! [`AT_MOST`] pages the writer makes one itself, of what is left, and begins the log anew.
 
 use std::sync::mpsc::{SyncSender, sync_channel};
