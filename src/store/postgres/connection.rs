@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, NoTls, Row, Statement, Transaction};
@@ -21,6 +22,8 @@ pub(super) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 
 /// How long connecting may take, unless the address says `connect_timeout`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection may take in all, with what is said at its beginning.
+const ANSWER: Duration = Duration::from_secs(10);
 /// How long what was sent may stay without an acknowledgement, unless the address says `tcp_user_timeout`.
 const SILENCE: Duration = Duration::from_secs(5);
 /// What the server is told when a connection begins. Nothing may be answered that is not on disk. A process that stops in
@@ -101,8 +104,13 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Connects; takes as long as the address allows.
+    /// Connects. A server that takes the connection and then says nothing is not waited for either.
     pub(super) async fn open(address: &Address) -> Result<Self, StoreError> {
+        let silent = StoreError::Open { place: address.place.clone(), reason: "it does not answer".into() };
+        timeout(ANSWER, Self::connect(address)).await.unwrap_or(Err(silent))
+    }
+
+    async fn connect(address: &Address) -> Result<Self, StoreError> {
         let place = address.place.clone();
         let failed = |error: &tokio_postgres::Error| StoreError::Open {
             place: place.clone(),

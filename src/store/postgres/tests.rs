@@ -224,3 +224,15 @@ async fn dump(path: &std::path::Path) -> Vec<String> {
     rows.sort();
     rows
 }
+
+#[tokio::test]
+async fn a_server_that_says_nothing_is_not_waited_for() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("postgres://me@{}/x", silent.local_addr().unwrap());
+    let opened = tokio::task::spawn_blocking(move || PostgresReader::open(&address).err());
+    let error = opened.await.unwrap();
+    assert!(
+        matches!(&error, Some(StoreError::Open { reason, .. }) if reason.contains("answer")),
+        "{error:?}"
+    );
+}

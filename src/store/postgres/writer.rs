@@ -31,6 +31,8 @@ use crate::world::Millis;
 const BATCH: usize = 256;
 /// How long a transaction may take before its connection is given up.
 const ANSWER: Duration = Duration::from_secs(10);
+/// How long making a connection may take, with bringing the tables up to date.
+const UP_TO_DATE: Duration = Duration::from_secs(60);
 /// How long after a try to connect that came to nothing the next is made, at first and at most.
 const AGAIN: Duration = Duration::from_millis(100);
 const AGAIN_AT_MOST: Duration = Duration::from_secs(2);
@@ -214,7 +216,8 @@ impl Writer {
             {
                 return Err(error.clone());
             }
-            match connect(&self.address).await {
+            let silent = || Err(StoreError::Unavailable("the database does not answer".into()));
+            match timeout(UP_TO_DATE, connect(&self.address)).await.unwrap_or_else(|_| silent()) {
                 Ok(connection) => {
                     tracing::info!("connected to the database again");
                     self.connection = Some(connection);
