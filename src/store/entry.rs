@@ -143,6 +143,28 @@ impl State {
     /// Those in which it waits for an operator.
     pub const LOST: [Self; 3] = [Self::Failed, Self::Dead, Self::Held];
 
+    /// The number that it is stored as: its place among [`State::ALL`].
+    pub(super) fn number(self) -> i16 {
+        match self {
+            Self::Queued => 0,
+            Self::Sent => 1,
+            Self::Failed => 2,
+            Self::Dead => 3,
+            Self::Held => 4,
+        }
+    }
+
+    /// The state that a number was stored for.
+    pub(super) fn of(number: i16) -> Self {
+        match number {
+            0 => Self::Queued,
+            1 => Self::Sent,
+            2 => Self::Failed,
+            3 => Self::Dead,
+            _ => Self::Held,
+        }
+    }
+
     /// `queued`, `sent`, `failed`, `dead` or `held`.
     pub fn as_str(self) -> &'static str {
         match self {

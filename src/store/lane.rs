@@ -21,6 +21,19 @@ impl Direction {
             Self::Outbound => "outbound",
         }
     }
+
+    /// The number that it is stored as.
+    pub(super) fn number(self) -> i16 {
+        match self {
+            Self::Inbound => 0,
+            Self::Outbound => 1,
+        }
+    }
+
+    /// The direction that a number was stored for.
+    pub(super) fn of(number: i16) -> Self {
+        if number == 0 { Self::Inbound } else { Self::Outbound }
+    }
 }
 
 /// One channel in one direction.

@@ -69,6 +69,11 @@ pub struct Filter {
     pub limit: usize,
 }
 
+/// How many rows are given at once, of those that were asked for.
+pub(super) fn page_size(limit: usize) -> usize {
+    if limit == 0 { 50 } else { limit.min(1000) }
+}
+
 /// Which parked webhooks to list; oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

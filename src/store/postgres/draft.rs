@@ -129,7 +129,6 @@ pub(super) struct Outcome {
     pub(super) settled_at: Option<Millis>,
     pub(super) error: Option<String>,
     pub(super) progress: Option<String>,
-    pub(super) in_doubt: bool,
 }
 
 /// What is remembered, as JSON, and until when; or that it is forgotten.
@@ -305,7 +304,6 @@ impl Ledger for Draft {
             settled_at: Some(settlement.at),
             error,
             progress: None,
-            in_doubt: settlement.delivery.in_doubt,
         };
         let outcome = match &settlement.ending {
             Ending::Retry { not_before, error, progress, .. } => Outcome {
@@ -316,7 +314,6 @@ impl Ledger for Draft {
                 settled_at: None,
                 error: Some(error.clone()),
                 progress: progress.clone(),
-                in_doubt: false,
             },
             Ending::Sent { .. } => over(State::Sent, None),
             Ending::Failed { fault } => over(State::Failed, Some(fault.to_string())),

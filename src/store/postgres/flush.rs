@@ -12,7 +12,6 @@ use tokio_postgres::types::ToSql;
 
 use super::connection::Connection;
 use super::draft::Draft;
-use super::row::{direction_number, state_number};
 use super::text::stored;
 use super::turn;
 use crate::message::IdOwner;
@@ -30,9 +29,9 @@ const DELIVERIES: &str = "INSERT INTO deliveries (id, channel, direction, contac
      accepted_at, webhook, bulk, behind, payload)";
 const OUTCOMES: &str = "UPDATE deliveries SET state = new.state, attempts = new.attempts, \
      not_before = coalesce(new.not_before, deliveries.not_before), settled_at = new.settled_at, error = new.error, \
-     progress = coalesce(new.progress, deliveries.progress), in_doubt = new.in_doubt \
-     FROM unnest($1::bigint[], $2::smallint[], $3::int[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::bool[]) \
-     AS new (id, state, attempts, not_before, settled_at, error, progress, in_doubt) WHERE deliveries.id = new.id";
+     progress = coalesce(new.progress, deliveries.progress), in_doubt = deliveries.in_doubt AND new.state <> 0 \
+     FROM unnest($1::bigint[], $2::smallint[], $3::int[], $4::bigint[], $5::bigint[], $6::text[], $7::text[]) \
+     AS new (id, state, attempts, not_before, settled_at, error, progress) WHERE deliveries.id = new.id";
 const BEGUN: &str = "UPDATE deliveries SET in_doubt = true WHERE id = ANY($1) AND state = 0";
 const SEEN: &str = "INSERT INTO dedupe (key, seen_at) SELECT * FROM unnest($1::bytea[], $2::bigint[]) \
      ON CONFLICT (key) DO UPDATE SET seen_at = excluded.seen_at";
@@ -187,7 +186,7 @@ fn deliveries<'a>(draft: &'a Draft, statements: &mut Statements<'a>) {
             vec![
                 column(&rows, |row| row.id),
                 texts(&rows, |row| &row.lane.channel),
-                column(&rows, |row| direction_number(row.lane.direction)),
+                column(&rows, |row| row.lane.direction.number()),
                 texts(&rows, |row| &row.contact),
                 texts(&rows, |row| &row.mid),
                 texts(&rows, |row| row.kind.as_str()),
@@ -206,13 +205,12 @@ fn deliveries<'a>(draft: &'a Draft, statements: &mut Statements<'a>) {
             OUTCOMES,
             vec![
                 column(&rows, |row| row.id),
-                column(&rows, |row| state_number(row.state)),
+                column(&rows, |row| row.state.number()),
                 column(&rows, |row| i32::try_from(row.attempts).unwrap_or(i32::MAX)),
                 column(&rows, |row| row.not_before),
                 column(&rows, |row| row.settled_at),
                 maybe(&rows, |row| row.error.as_deref()),
                 maybe(&rows, |row| row.progress.as_deref()),
-                column(&rows, |row| row.in_doubt),
             ],
         );
     }
@@ -381,7 +379,7 @@ fn small<'a>(draft: &'a Draft, statements: &mut Statements<'a>) {
             PAUSES,
             vec![
                 texts(&rows, |row| &row.0.0),
-                column(&rows, |row| direction_number(row.0.1)),
+                column(&rows, |row| row.0.1.number()),
                 column(&rows, |row| *row.1),
             ],
         );

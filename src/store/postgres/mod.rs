@@ -4,6 +4,7 @@
 //! Invariant: what is answered with success is committed. The queue to the writer is bounded.
 
 mod chores;
+mod command;
 mod connection;
 pub(super) mod copy;
 mod draft;
@@ -32,9 +33,10 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use self::command::{Chore, Command, Done, Reply, Work};
 use self::connection::{Address, Connection};
 use self::purge::Table;
-use self::writer::{Chore, Command, Done, Reply, Work, Writer};
+use self::writer::Writer;
 use super::{
     Above, Acceptance, Accepted, Answer, Counts, Delivery, DeliveryId, Feed, Filter, Finding, Lane,
     LaneDepth, Options, Page, ParkedFilter, Purged, Record, Records, Retention, SentPart, Settled,

@@ -8,15 +8,16 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row};
 
 use super::connection::Connection;
-use super::row::{self, direction_number, state_number};
+use super::row;
 use super::text;
 use crate::expression::Value;
 use crate::memory::Memory;
 use crate::message::{EventKind, Status};
 use crate::store::fold::{Standing, status_of};
+use crate::store::query::page_size;
 use crate::store::{
-    Above, Counts, Delivery, DeliveryId, Filter, Lane, LaneDepth, LostCount, Page, ParkedCount, ParkedFilter,
-    Record, SentPart, State, Tally, Webhook, WebhookId,
+    Above, Counts, Delivery, DeliveryId, Direction, Filter, Lane, LaneDepth, LostCount, Page, ParkedCount,
+    ParkedFilter, Record, SentPart, State, Tally, Webhook, WebhookId,
 };
 use crate::world::Millis;
 
@@ -56,7 +57,7 @@ pub(super) async fn page(
             SQL,
             &[
                 &text::stored(&lane.channel),
-                &direction_number(lane.direction),
+                &lane.direction.number(),
                 &live.id,
                 &number(live.limit),
                 &bulk.id,
@@ -93,7 +94,7 @@ pub(super) async fn page_contact(
             SQL,
             &[
                 &text::stored(&lane.channel),
-                &direction_number(lane.direction),
+                &lane.direction.number(),
                 &after,
                 &upto,
                 &text::stored(contact),
@@ -255,7 +256,7 @@ pub(super) async fn tally(connection: &Connection) -> Result<Tally, Error> {
             .iter()
             .map(|row| LostCount {
                 lane: row::lane(row, 0, 1),
-                state: row::state(row.get(2)),
+                state: State::of(row.get(2)),
                 count: row::count(row, 3),
             })
             .collect(),
@@ -300,15 +301,10 @@ fn owned(name: &SmolStr) -> String {
     text::stored(name).into_owned()
 }
 
-/// How many rows are given at once, of those that were asked for.
-fn page_size(limit: usize) -> usize {
-    if limit == 0 { 50 } else { limit.min(1000) }
-}
-
 /// Deliveries that pass `filter`, newest first unless they are wanted after one.
 pub(super) async fn list(connection: &Connection, filter: &Filter) -> Result<Vec<Record>, Error> {
     // As literals, so that the partial indexes are used.
-    let states: Vec<String> = filter.states.iter().map(|state| state_number(*state).to_string()).collect();
+    let states: Vec<String> = filter.states.iter().map(|state| state.number().to_string()).collect();
     let mut conditions = Conditions::new("true");
     if !states.is_empty() {
         conditions.sql = format!("state IN ({})", states.join(", "));
@@ -317,7 +313,7 @@ pub(super) async fn list(connection: &Connection, filter: &Filter) -> Result<Vec
         }
     }
     conditions.want("channel =", filter.channel.as_ref().map(owned));
-    conditions.want("direction =", filter.direction.map(direction_number));
+    conditions.want("direction =", filter.direction.map(Direction::number));
     conditions.want("contact =", filter.contact.as_ref().map(owned));
     conditions.want("mid =", filter.mid.as_ref().map(owned));
     conditions.want("accepted_at >=", filter.since);

@@ -18,40 +18,9 @@ pub(super) const DELIVERY: &str = "id, channel, direction, contact, mid, kind, a
 pub(super) const WEBHOOK: &str =
     "id, received_at, channel, mapping, route, method, url, headers, body, verdict, reason";
 
-/// The number that a direction is stored as.
-pub(super) fn direction_number(direction: Direction) -> i16 {
-    match direction {
-        Direction::Inbound => 0,
-        Direction::Outbound => 1,
-    }
-}
-
-/// The number that a state is stored as.
-pub(super) fn state_number(state: State) -> i16 {
-    match state {
-        State::Queued => 0,
-        State::Sent => 1,
-        State::Failed => 2,
-        State::Dead => 3,
-        State::Held => 4,
-    }
-}
-
-/// The state that a number stands for.
-pub(super) fn state(number: i16) -> State {
-    match number {
-        0 => State::Queued,
-        1 => State::Sent,
-        2 => State::Failed,
-        3 => State::Dead,
-        _ => State::Held,
-    }
-}
-
 /// The lane that a channel and a direction make.
 pub(super) fn lane(row: &Row, channel: usize, direction: usize) -> Lane {
-    let direction = if row.get::<_, i16>(direction) == 0 { Direction::Inbound } else { Direction::Outbound };
-    Lane { channel: name(row, channel), direction }
+    Lane { channel: name(row, channel), direction: Direction::of(row.get(direction)) }
 }
 
 /// A delivery out of a row of [`DELIVERY`].
@@ -83,7 +52,7 @@ pub(super) fn deliveries(rows: &[Row]) -> Vec<Arc<Delivery>> {
 pub(super) fn record(row: &Row) -> Record {
     Record {
         delivery: delivery(row),
-        state: state(row.get(15)),
+        state: State::of(row.get(15)),
         settled_at: row.get(16),
         error: maybe(row, 17),
     }

@@ -7,24 +7,19 @@
 //! has to answer a webhook can say so in time.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use smol_str::SmolStr;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_postgres::Transaction;
 
+use super::command::{Chore, Command, Done, Reply, Work};
 use super::connection::{Address, Connection};
 use super::draft::Draft;
-use super::purge::{self, Table};
+use super::purge;
 use super::{chores, fault, flush, load, schema, turn};
-use crate::memory::Remember;
 use crate::store::ledger::Ledger as _;
-use crate::store::{
-    Acceptance, Accepted, Delivery, DeliveryId, Feed, Purged, Retention, Settled, Settlement, StoreError,
-    WebhookId, unit,
-};
+use crate::store::{DeliveryId, Feed, Retention, StoreError, WebhookId, unit};
 use crate::world::Millis;
 
 /// How many requests share one commit at most.
@@ -39,61 +34,6 @@ const AGAIN_AT_MOST: Duration = Duration::from_secs(2);
 
 /// The advisory lock, in its schema, of the node that works with the database: there is one at a time.
 const IN_USE: i32 = 0x5061_7463;
-
-/// Something that shares a commit with others.
-pub(super) enum Work {
-    Accept(Box<Acceptance>),
-    Begin(DeliveryId),
-    Settle(Box<Settlement>),
-    Remember(Vec<Remember>),
-}
-
-/// Something that has a commit of its own.
-pub(super) enum Chore {
-    Retry(Vec<DeliveryId>, Millis),
-    DropLost(Vec<DeliveryId>),
-    DropParked(Vec<WebhookId>),
-    Secret(SmolStr, Vec<u8>),
-    Purge(Table, Millis),
-}
-
-/// What came of either.
-pub(super) enum Done {
-    Accepted(Accepted),
-    Begun,
-    Settled(Settled),
-    Remembered,
-    Released(Vec<Arc<Delivery>>),
-    Retried(Vec<Arc<Delivery>>),
-    Dropped(usize),
-    Secret(Vec<u8>),
-    /// What was removed, and whether there may be more.
-    Purged(Purged, bool),
-}
-
-impl Done {
-    /// What was queued.
-    fn queued(&self) -> &[Arc<Delivery>] {
-        match self {
-            Self::Accepted(accepted) => &accepted.new,
-            Self::Settled(settled) => &settled.new,
-            Self::Released(new) | Self::Retried(new) => new,
-            Self::Begun | Self::Remembered | Self::Dropped(_) | Self::Secret(_) | Self::Purged(..) => &[],
-        }
-    }
-}
-
-/// Who is answered.
-pub(super) type Reply = oneshot::Sender<Result<Done, StoreError>>;
-
-/// A request to the writer.
-pub(super) enum Command {
-    Work(Work, Reply),
-    Chore(Chore, Reply),
-    /// Queue what there is of messages whose first piece is overdue.
-    Release(Millis, Reply),
-    Close,
-}
 
 /// The writer's own things.
 pub(super) struct Writer {

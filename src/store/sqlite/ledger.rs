@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 use smol_str::SmolStr;
 
-use super::row::{self, direction_number, state_number};
+use super::row;
 use super::seen::Seen;
 use super::tx::Tx;
 use super::{memory, parked};
@@ -87,11 +87,7 @@ impl Ledger for SqliteLedger<'_> {
                     self.tx.change(
                         "INSERT INTO pauses (channel, direction, until) VALUES (?1, ?2, ?3) \
                          ON CONFLICT DO UPDATE SET until = max(until, excluded.until)",
-                        params![
-                            delivery.lane.channel.as_str(),
-                            direction_number(delivery.lane.direction),
-                            until
-                        ],
+                        params![delivery.lane.channel.as_str(), delivery.lane.direction.number(), until],
                     )?;
                 }
                 let changed = self.tx.change(
@@ -109,7 +105,7 @@ impl Ledger for SqliteLedger<'_> {
         let changed = self.tx.change(
             "UPDATE deliveries SET state = ?2, attempts = ?3, settled_at = ?4, error = ?5 \
              WHERE id = ?1 AND state = 0",
-            params![delivery.id, state_number(state), settlement.attempts, settlement.at, error],
+            params![delivery.id, state.number(), settlement.attempts, settlement.at, error],
         )?;
         Ok(changed == 1)
     }

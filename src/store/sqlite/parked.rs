@@ -3,9 +3,10 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
 
-use super::read::{Conditions, page_size};
+use super::read::Conditions;
 use super::row;
 use super::tx::Tx;
+use crate::store::query::page_size;
 use crate::store::{ParkedFilter, Replay, Webhook, WebhookId};
 
 /// The parked webhooks that pass `filter`, oldest first.

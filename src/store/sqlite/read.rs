@@ -9,9 +9,10 @@ use smol_str::SmolStr;
 
 use super::{ledger, row};
 use crate::message::{EventKind, Status};
+use crate::store::query::page_size;
 use crate::store::{
     Above, Counts, Delivery, DeliveryId, Direction, Filter, Lane, LaneDepth, LostCount, Page, ParkedCount,
-    Record, SentPart, Tally, Webhook, WebhookId,
+    Record, SentPart, State, Tally, Webhook, WebhookId,
 };
 use crate::world::Millis;
 
@@ -45,7 +46,7 @@ fn stream(
         .query_map(
             params![
                 lane.channel.as_str(),
-                row::direction_number(lane.direction),
+                lane.direction.number(),
                 bulk,
                 above.id,
                 number(above.limit)
@@ -78,7 +79,7 @@ pub(super) fn page_contact(
         .query_map(
             params![
                 lane.channel.as_str(),
-                row::direction_number(lane.direction),
+                lane.direction.number(),
                 after,
                 upto,
                 contact,
@@ -123,8 +124,7 @@ pub(super) fn lanes(connection: &Connection) -> rusqlite::Result<Vec<LaneDepth>>
 }
 
 fn lane(row: &rusqlite::Row<'_>) -> rusqlite::Result<Lane> {
-    let direction = if row.get::<_, i64>(1)? == 0 { Direction::Inbound } else { Direction::Outbound };
-    Ok(Lane { channel: row::text(row, 0)?, direction })
+    Ok(Lane { channel: row::text(row, 0)?, direction: Direction::of(row.get(1)?) })
 }
 
 /// Who wrote since then, the latest first.
@@ -203,7 +203,7 @@ pub(super) fn tally(connection: &Connection) -> rusqlite::Result<Tally> {
          WHERE state >= 2 GROUP BY channel, direction, state",
     )?;
     let lost = lost.query_map([], |row| {
-        Ok(LostCount { lane: lane(row)?, state: row::state(row.get(2)?), count: row::count(row, 3)? })
+        Ok(LostCount { lane: lane(row)?, state: State::of(row.get(2)?), count: row::count(row, 3)? })
     })?;
     let mut parked = connection.prepare_cached(
         "SELECT channel, mapping, count(*) FROM journal INDEXED BY journal_parked_channel \
@@ -250,15 +250,10 @@ impl Conditions {
     }
 }
 
-/// How many rows are given at once, of those that were asked for.
-pub(super) fn page_size(limit: usize) -> usize {
-    if limit == 0 { 50 } else { limit.min(1000) }
-}
-
 /// Deliveries that pass `filter`, newest first unless they are wanted after one.
 pub(super) fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<Record>> {
     // As literals, so that the partial index of lost deliveries is used where it holds all of them.
-    let states: Vec<i64> = filter.states.iter().map(|state| row::state_number(*state)).collect();
+    let states: Vec<i16> = filter.states.iter().map(|state| state.number()).collect();
     let mut conditions = match states.as_slice() {
         [] => Conditions::new("1"),
         [state] => Conditions::new(&format!("state = {state}")),
@@ -269,7 +264,7 @@ pub(super) fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result
         }
     };
     conditions.want("channel =", filter.channel.as_ref().map(|it| it.to_string().into()));
-    conditions.want("direction =", filter.direction.map(|it| row::direction_number(it).into()));
+    conditions.want("direction =", filter.direction.map(|it| it.number().into()));
     conditions.want("contact =", filter.contact.as_ref().map(|it| it.to_string().into()));
     conditions.want("mid =", filter.mid.as_ref().map(|it| it.to_string().into()));
     conditions.want("accepted_at >=", filter.since.map(Value::from));

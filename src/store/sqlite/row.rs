@@ -23,25 +23,6 @@ pub(super) const DELIVERY: &str = "id, channel, direction, contact, mid, kind, a
 pub(super) const WEBHOOK: &str =
     "id, received_at, channel, mapping, route, method, url, headers, body, verdict, reason";
 
-/// The number that a direction is stored as.
-pub(super) fn direction_number(direction: Direction) -> i64 {
-    match direction {
-        Direction::Inbound => 0,
-        Direction::Outbound => 1,
-    }
-}
-
-/// The number that a state is stored as.
-pub(super) fn state_number(state: State) -> i64 {
-    match state {
-        State::Queued => 0,
-        State::Sent => 1,
-        State::Failed => 2,
-        State::Dead => 3,
-        State::Held => 4,
-    }
-}
-
 /// Puts a delivery into the queue, with the key that it is known by, and gives it its place.
 pub(super) fn insert(
     tx: &Tx<'_>,
@@ -57,7 +38,7 @@ pub(super) fn insert(
          VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         params![
             new.lane.channel.as_str(),
-            direction_number(new.lane.direction),
+            new.lane.direction.number(),
             new.contact.as_str(),
             new.mid.as_str(),
             new.kind.as_str(),
@@ -84,14 +65,14 @@ fn first_bulk(connection: &Connection, new: &NewDelivery) -> rusqlite::Result<Op
              WHERE state = 0 AND bulk = 1 AND channel = ?1 AND direction = ?2 AND contact = ?3",
         )?
         .query_row(
-            params![new.lane.channel.as_str(), direction_number(new.lane.direction), new.contact.as_str()],
+            params![new.lane.channel.as_str(), new.lane.direction.number(), new.contact.as_str()],
             |row| row.get(0),
         )
 }
 
 /// A delivery out of a row of [`DELIVERY`].
 pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
-    let direction = if row.get::<_, i64>(2)? == 0 { Direction::Inbound } else { Direction::Outbound };
+    let direction = Direction::of(row.get(2)?);
     Ok(Delivery {
         id: row.get(0)?,
         lane: Lane { channel: text(row, 1)?, direction },
@@ -114,21 +95,10 @@ pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
 pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
     Ok(Record {
         delivery: delivery(row)?,
-        state: state(row.get(15)?),
+        state: State::of(row.get(15)?),
         settled_at: row.get(16)?,
         error: row.get(17)?,
     })
-}
-
-/// The state that a number stands for.
-pub(super) fn state(number: i64) -> State {
-    match number {
-        0 => State::Queued,
-        1 => State::Sent,
-        2 => State::Failed,
-        3 => State::Dead,
-        _ => State::Held,
-    }
 }
 
 /// A journalled webhook out of a row of [`WEBHOOK`].
