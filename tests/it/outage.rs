@@ -108,7 +108,8 @@ fn an_outage_burns_no_attempts() {
     let _turn = among_others();
     let town = Setup {
         limits: "{rate: 50/s, in_flight: 4}",
-        retry: "{first: 100ms, max: 200ms, attempts: 3, breaker: {failures: 5, pause: 500ms, max: 1s}}",
+        // Long enough that the first message is not given up before five contacts have failed, even on a slow machine.
+        retry: "{first: 2s, max: 2s, attempts: 3, breaker: {failures: 5, pause: 500ms, max: 1s}}",
         ..Setup::default()
     }
     .start();
