@@ -27,6 +27,7 @@ use tokio::net::TcpStream;
 use tower::Service;
 use url::Url;
 
+use super::fence::{Fence, Fenced, Lapsed, Stream};
 use super::guard::{FORBIDDEN, GuardedResolver, NetworkPolicy};
 use super::transport::TransportError;
 
@@ -66,8 +67,8 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// One under that policy.
-    pub(super) fn new(policy: NetworkPolicy) -> Result<Self, TransportError> {
+    /// One under that policy; every write is behind the fence.
+    pub(super) fn new(policy: NetworkPolicy, fence: Option<Fence>) -> Result<Self, TransportError> {
         let mut http = HttpConnector::new_with_resolver(GuardedResolver(policy));
         http.enforce_http(false);
         http.set_nodelay(true);
@@ -82,7 +83,7 @@ impl Client {
             .map_err(|error| TransportError::Connect(error.to_string()))?
             .https_or_http()
             .enable_all_versions()
-            .wrap_connector(http);
+            .wrap_connector(Fenced { connector: http, fence });
         let hyper = legacy::Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
@@ -178,6 +179,8 @@ pub(super) fn classify(error: &(dyn Error + 'static)) -> TransportError {
     let any = |is: fn(&(dyn Error + 'static)) -> bool| causes(error).any(is);
     if description.starts_with(FORBIDDEN) {
         TransportError::Forbidden(description)
+    } else if any(is_lapsed) {
+        TransportError::Lapsed
     } else if any(|it| it.downcast_ref().is_some_and(legacy::Error::is_connect)) {
         TransportError::Connect(description)
     } else if any(is_timeout) {
@@ -185,6 +188,11 @@ pub(super) fn classify(error: &(dyn Error + 'static)) -> TransportError {
     } else {
         TransportError::Broken(description)
     }
+}
+
+/// Nothing was written, or no more was.
+fn is_lapsed(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref().and_then(io::Error::get_ref).is_some_and(|inner| inner.is::<Lapsed>())
 }
 
 fn is_timeout(error: &(dyn Error + 'static)) -> bool {
@@ -204,10 +212,10 @@ fn is_refused(error: &(dyn Error + 'static)) -> bool {
 
 /// Connects, and gives up in time.
 #[derive(Clone)]
-struct Connector(HttpsConnector<HttpConnector<GuardedResolver>>);
+struct Connector(HttpsConnector<Fenced<HttpConnector<GuardedResolver>>>);
 
 impl Service<Uri> for Connector {
-    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Response = MaybeHttpsStream<Stream<TokioIo<TcpStream>>>;
     type Error = Box<dyn Error + Send + Sync>;
     type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
 
@@ -226,7 +234,7 @@ mod tests {
     use super::*;
 
     fn made(url: &str, headers: &[(SmolStr, String)]) -> Request<Body> {
-        let client = Client::new(NetworkPolicy::default()).unwrap();
+        let client = Client::new(NetworkPolicy::default(), None).unwrap();
         client.request("POST", &url.parse().unwrap(), headers, whole(Bytes::new())).unwrap()
     }
 

@@ -12,6 +12,7 @@ use url::Url;
 
 use super::client::{Client, classify, headers, whole};
 use super::download::{Opening, at_once};
+use super::fence::Fence;
 use super::guard::NetworkPolicy;
 use super::request::Outgoing;
 use super::response::Response;
@@ -32,6 +33,9 @@ pub enum TransportError {
     /// The connection broke.
     #[error("the connection broke: {0}")]
     Broken(String),
+    /// This node may not send now: others may have what it was about to send.
+    #[error("this node's leases have lapsed")]
+    Lapsed,
     /// The address may not be reached.
     #[error("{0}")]
     Forbidden(String),
@@ -61,6 +65,7 @@ impl TransportError {
             Self::Connect(_) => "connect",
             Self::Timeout => "timeout",
             Self::Broken(_) => "broken",
+            Self::Lapsed => "lapsed",
             Self::Forbidden(_) => "forbidden",
             Self::TooLarge => "too_large",
             Self::FileRefused(_) | Self::FileUnavailable(_) => "file",
@@ -106,7 +111,10 @@ async fn send_to_one(
         match &result {
             Ok(response) if response.status < 500 => break,
             Err(
-                TransportError::Timeout | TransportError::FileRefused(_) | TransportError::FileUnavailable(_),
+                TransportError::Timeout
+                | TransportError::Lapsed
+                | TransportError::FileRefused(_)
+                | TransportError::FileUnavailable(_),
             ) => break,
             Err(error) if ends_it(error) => break,
             _ => {}
@@ -123,7 +131,12 @@ pub struct HttpTransport {
 impl HttpTransport {
     /// A client under that policy.
     pub fn new(policy: NetworkPolicy) -> Result<Self, TransportError> {
-        Ok(Self { client: Client::new(policy)? })
+        Ok(Self { client: Client::new(policy, None)? })
+    }
+
+    /// The same, which writes nothing when the fence says so.
+    pub fn fenced(policy: NetworkPolicy, fence: Fence) -> Result<Self, TransportError> {
+        Ok(Self { client: Client::new(policy, Some(fence))? })
     }
 
     /// Sends a request; gives the response when its head is there.

@@ -69,12 +69,13 @@ pub(super) async fn attempt(
     Answered { delivery, more, ticket, shared, report, began, at: Instant::now() }
 }
 
-/// Notes that an attempt begins, until the note is written; `false` when the store was closed before.
+/// Notes that an attempt begins, until the note is written; `false` when the store was closed before, or the lane is
+/// another node's.
 pub(super) async fn note(store: Arc<dyn Store>, delivery: Arc<Delivery>) -> bool {
     until_written(&delivery, "an attempt is not begun yet", || store.begin(delivery.id)).await
 }
 
-/// Writes settlements until all of them are written, or the store is closed.
+/// Writes settlements until all of them are written, or the store is closed, or the lane is another node's.
 pub(super) async fn settle(store: Arc<dyn Store>, settlements: Vec<Settlement>) {
     let write = |settlement: Settlement| {
         let store = &store;
@@ -91,7 +92,7 @@ async fn until_written<T>(delivery: &Delivery, not_yet: &str, write: impl Fn() -
     loop {
         match write().await {
             Ok(_) => return true,
-            Err(StoreError::Closed) => return false,
+            Err(StoreError::Closed | StoreError::Moved) => return false,
             Err(error) => tracing::error!(lane = %delivery.lane, mid = %delivery.mid, %error, "{not_yet}"),
         }
         tokio::time::sleep(wait).await;

@@ -1,8 +1,9 @@
 //! The engine: gives every lane with something to do a task, and hands what was committed to its lane.
 //!
-//! Invariants: a lane has at most one task; what a lane is not told of it finds in the store; every task is
-//! awaited at shutdown. Up to one window after the start no request starts, since what an earlier process sent
-//! in it is not known (unless the store is new); the pauses that the other side asked for are known, and kept.
+//! Invariants: a lane has at most one task, and none where another process has it or it is not to run; what a lane is not
+//! told of it finds in the store; every task is awaited at shutdown. Up to one window after the start, or after a lane
+//! came from another process, no request starts, since what was sent in it is not known (unless the store is new); the
+//! pauses that the other side asked for are known, and kept.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +20,9 @@ use super::lane::{self, Start};
 use super::reserve::Reserve;
 use super::settings::{LaneSettings, SettingsOf};
 use super::stats::{Gauge, LaneStats};
-use crate::store::{Delivery, DeliveryId, Fed, Feed, FeedReader, Filter, Lane, LaneDepth, Store, feed};
+use crate::store::{
+    Delivery, DeliveryId, Elsewhere, Fed, Feed, FeedReader, Filter, Lane, LaneDepth, Leases, Slot, Store, Tenure, feed,
+};
 use crate::world::{Millis, World};
 
 /// How many committed deliveries wait for a lane's task at most; the others it finds in the store.
@@ -34,6 +37,7 @@ pub struct Engine {
     stop: watch::Sender<Option<Instant>>,
     reload: Arc<Notify>,
     gauges: Gauges,
+    leases: Leases,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -61,12 +65,16 @@ impl Engine {
         let (stop, stopped) = watch::channel(None);
         let (reload, gauges) = (Arc::new(Notify::new()), Gauges::default());
         let reserve = Arc::new(Reserve::new(parts.reserve));
+        let leases = parts.store.leases();
         let router = Router {
             parts,
             stop: stopped,
             reload: Arc::clone(&reload),
             gauges: Arc::clone(&gauges),
+            leases: leases.clone(),
             lanes: BTreeMap::new(),
+            slots: HashMap::new(),
+            ended: HashMap::new(),
             pauses: HashMap::new(),
             tasks: JoinSet::new(),
             hosts: Arc::default(),
@@ -74,7 +82,7 @@ impl Engine {
             reserve,
             started: Instant::now(),
         };
-        Self { stop, reload, gauges, task: Mutex::new(Some(tokio::spawn(router.run()))) }
+        Self { stop, reload, gauges, leases, task: Mutex::new(Some(tokio::spawn(router.run()))) }
     }
 
     /// Asks for the settings of every lane again; lanes that may run now and did not before are started.
@@ -94,6 +102,7 @@ impl Engine {
     /// is not over then is tried again after the next start.
     pub async fn shutdown(&self, within: Duration) {
         let deadline = Instant::now() + within;
+        self.leases.leave();
         self.stop.send_replace(Some(deadline));
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(task) = task {
@@ -108,8 +117,13 @@ struct Router {
     stop: watch::Receiver<Option<Instant>>,
     reload: Arc<Notify>,
     gauges: Gauges,
+    leases: Leases,
     /// In an order that repeats itself: they are told of things in turn.
     lanes: BTreeMap<Lane, Running>,
+    /// The slots of lanes that others may have.
+    slots: HashMap<Lane, Slot>,
+    /// When lanes ended that were not to run any more: up to then something may have been sent.
+    ended: HashMap<Lane, Instant>,
     pauses: HashMap<Lane, Millis>,
     tasks: JoinSet<()>,
     hosts: Arc<Hosts>,
@@ -125,6 +139,8 @@ struct Running {
     last_push: Instant,
     /// Deliveries up to this one are counted in the depth.
     counted: DeliveryId,
+    /// It is not to run any more, and ends when what is under way is over.
+    is_ending: bool,
     task: Id,
 }
 
@@ -132,6 +148,7 @@ impl Router {
     async fn run(mut self) {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut leases = self.leases.changes();
         let mut look = true;
         self.forgive().await;
         loop {
@@ -148,6 +165,11 @@ impl Router {
                 _ = self.stop.changed() => break,
                 Some(over) = self.tasks.join_next_with_id() => look |= self.over(&over),
                 () = self.reload.notified() => {
+                    self.slots.clear();
+                    self.apply();
+                    look = true;
+                }
+                Ok(()) = leases.changed() => {
                     self.apply();
                     look = true;
                 }
@@ -156,6 +178,7 @@ impl Router {
                     Some(Fed::New(delivery)) => {
                         self.hand(&delivery);
                     }
+                    Some(Fed::Elsewhere(elsewhere)) => self.point(&elsewhere),
                     Some(Fed::Missed) => {
                         for lane in self.lanes.values() {
                             lane.inbox.miss();
@@ -219,17 +242,42 @@ impl Router {
         }
     }
 
-    /// The task of a lane, started if need be; `None` if the lane is not to run.
-    fn lane(&mut self, lane: &Lane) -> Option<&mut Running> {
-        if !self.lanes.contains_key(lane) {
-            let settings = (self.parts.settings)(lane)?;
-            let running = self.spawn(lane.clone(), settings);
-            self.lanes.insert(lane.clone(), running);
+    /// Points a lane to what it finds in the store.
+    fn point(&mut self, Elsewhere { lane, count, newest }: &Elsewhere) {
+        if let Some(running) = self.lane(lane) {
+            running.last_push = Instant::now();
+            if *newest > running.counted {
+                running.gauge.lock().depth += count;
+            }
+            running.inbox.miss();
         }
-        self.lanes.get_mut(lane)
     }
 
-    fn spawn(&mut self, lane: Lane, settings: LaneSettings) -> Running {
+    /// The task of a lane, started if need be; `None` if the lane is not to run, or is another's.
+    fn lane(&mut self, lane: &Lane) -> Option<&mut Running> {
+        if !self.lanes.contains_key(lane) {
+            if self.slots.get(lane).is_some_and(|slot| !self.leases.holds(*slot)) {
+                return None;
+            }
+            let settings = (self.parts.settings)(lane)?;
+            let slot = self.slot(lane, &settings);
+            let tenure = self.leases.enter(slot)?;
+            let running = self.spawn(lane.clone(), settings, tenure);
+            self.lanes.insert(lane.clone(), running);
+        }
+        self.lanes.get_mut(lane).filter(|running| !running.is_ending)
+    }
+
+    /// The slot of a lane.
+    fn slot(&mut self, lane: &Lane, settings: &LaneSettings) -> Slot {
+        let slot = settings.slot(lane);
+        if self.leases.are_shared() {
+            self.slots.insert(lane.clone(), slot);
+        }
+        slot
+    }
+
+    fn spawn(&mut self, lane: Lane, settings: LaneSettings, tenure: Tenure) -> Running {
         let gauge = {
             let mut gauges = self.gauges.lock().unwrap_or_else(PoisonError::into_inner);
             gauges.entry(lane.clone()).or_insert_with(|| Gauge::new(lane.clone())).clone()
@@ -245,8 +293,10 @@ impl Router {
             // A wall clock that was set back must not stretch a rest beyond the longest that there is.
             Some(now + rest.min(longest_rest))
         });
+        let full_until = tenure.since().unwrap_or(self.started).max(self.ended.remove(&lane).unwrap_or(self.started));
         let task = lane::run(Start {
             lane,
+            tenure,
             store: Arc::clone(&self.parts.store),
             carrier: Arc::clone(&self.parts.carrier),
             world: self.parts.world.clone(),
@@ -254,14 +304,14 @@ impl Router {
             inbox: reader,
             stop: self.stop.clone(),
             gauge: gauge.clone(),
-            full_until: self.started,
+            full_until,
             rest_until,
             hosts: Arc::clone(&self.hosts),
             credentials: Arc::clone(&self.credentials),
             reserve: Arc::clone(&self.reserve),
         });
         let task = self.tasks.spawn(task).id();
-        Running { inbox, settings, gauge, last_push: now, counted: 0, task }
+        Running { inbox, settings, gauge, last_push: now, counted: 0, is_ending: false, task }
     }
 
     /// A lane's task is over; whether the store has to be looked at, because it should not be.
@@ -277,15 +327,22 @@ impl Router {
         let Some(lane) = self.lanes.iter().find(|(_, it)| it.task == id).map(|(lane, _)| lane.clone()) else {
             return false;
         };
-        tracing::error!(%lane, "the lane's task ended unexpectedly and is started again");
-        self.lanes.remove(&lane);
+        let is_ending = self.lanes.remove(&lane).is_some_and(|running| running.is_ending);
+        if is_ending {
+            self.ended.insert(lane, Instant::now());
+        } else {
+            tracing::error!(%lane, "the lane's task ended unexpectedly and is started again");
+        }
+        // It may be to run again since.
         true
     }
 
-    /// New settings for the lanes that have a task; those that are not to run start nothing more.
+    /// New settings for the lanes that have a task; those that are not to run, or are another's, start nothing more.
     fn apply(&mut self) {
-        for (lane, running) in &self.lanes {
+        for (lane, running) in self.lanes.iter_mut().filter(|(_, running)| !running.is_ending) {
             let settings = (self.parts.settings)(lane);
+            let settings = settings.filter(|settings| self.leases.holds(settings.slot(lane)));
+            running.is_ending = settings.is_none();
             running.settings.send_if_modified(|old| {
                 let changed = *old != settings;
                 *old = settings;

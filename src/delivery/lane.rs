@@ -30,7 +30,7 @@ use crate::memory::Remember;
 use crate::message::{Contact, Content, Event, EventKind, Fault, IdOwner};
 use crate::store::{
     Above, Delivery, DeliveryId, Ending, Fed, FeedReader, Lane, NewDelivery, Page, Settlement, Store,
-    StoreError, event_delivery,
+    StoreError, Tenure, event_delivery,
 };
 use crate::world::{Millis, World};
 
@@ -38,6 +38,8 @@ use crate::world::{Millis, World};
 const NOTED_AHEAD: usize = 4;
 /// How long to wait after the store could not be read.
 const READ_AGAIN: Duration = Duration::from_secs(1);
+/// How often a lane with something to send looks whether it may, when the leases have lapsed.
+const LEASE_AGAIN: Duration = Duration::from_millis(100);
 
 /// How many deliveries of each stream a lane may always hold: more than it sends at 20/s while the store is read.
 pub(super) const LEAST_WINDOW: usize = 64;
@@ -45,6 +47,8 @@ pub(super) const LEAST_WINDOW: usize = 64;
 /// What a lane is started with.
 pub(super) struct Start {
     pub(super) lane: Lane,
+    /// The right to deliver.
+    pub(super) tenure: Tenure,
     pub(super) store: Arc<dyn Store>,
     pub(super) carrier: Arc<dyn Carrier>,
     pub(super) world: World,
@@ -107,16 +111,16 @@ struct Running {
     reading: OptionFuture<BoxFuture<'static, Result<Read, StoreError>>>,
     read_not_before: Option<Instant>,
     retired: bool,
-    /// Nothing is started: the lane is not to run now.
-    held: bool,
+    /// The lane is not to run any more: it ends when what is under way is over.
+    ending: bool,
     /// Nothing is started any more, and all is over by then.
     deadline: Option<Instant>,
 }
 
-/// Runs a lane until it is stopped, or its inbox ends and it has nothing to do.
+/// Runs a lane until it is stopped or not to run any more, or its inbox ends and it has nothing to do.
 pub(super) async fn run(mut start: Start) {
     let settings = start.settings.borrow_and_update().clone();
-    let held = settings.is_none();
+    let ending = settings.is_none();
     let settings = settings.unwrap_or_default();
     let lane = Running {
         queue: Queue::new(settings.window, settings.in_flight, settings.batch),
@@ -136,7 +140,7 @@ pub(super) async fn run(mut start: Start) {
         reading: None.into(),
         read_not_before: None,
         retired: false,
-        held,
+        ending,
         deadline: None,
     };
     lane.work().await;
@@ -154,11 +158,15 @@ impl Running {
                 }
             } else {
                 self.queue.wake(now);
-                if !reading {
+                if !reading && !self.ending {
                     reading = self.read(now);
                 }
                 alarm = self.start_ready(now, reading);
                 self.report();
+                if self.ending && self.steps.is_empty() {
+                    self.start.gauge.lock().gone();
+                    return;
+                }
                 if self.retired && !reading && self.queue.is_idle() && self.steps.is_empty() {
                     return;
                 }
@@ -177,7 +185,7 @@ impl Running {
                     self.reading = None.into();
                     self.took(page);
                 }
-                fed = self.start.inbox.next(), if !reading && !self.retired && self.deadline.is_none() => self.fed(fed),
+                fed = self.start.inbox.next(), if !reading && !self.retired && !self.ending && self.deadline.is_none() => self.fed(fed),
                 Ok(()) = self.start.settings.changed() => self.change(),
                 stopped = self.start.stop.changed(), if self.deadline.is_none() => {
                     // An engine that is gone without a word waits for nothing.
@@ -200,7 +208,7 @@ impl Running {
             self.fit();
             match fed {
                 Fed::New(delivery) => self.queue.offer(&delivery),
-                Fed::Missed => self.queue.missed(),
+                Fed::Elsewhere(_) | Fed::Missed => self.queue.missed(),
             }
             next = self.start.inbox.try_next();
         }
@@ -265,13 +273,17 @@ impl Running {
         let sooner =
             |alarm: Option<Instant>, then| Some(alarm.map_or(then, |alarm: Instant| alarm.min(then)));
         loop {
-            let is_held = self.held || self.rest_until.is_some();
+            let is_held = self.ending || self.rest_until.is_some();
             if is_held || !room(self) || (self.noted.is_empty() && !self.queue.has_ready()) {
                 self.pacer.rest();
                 if is_held {
                     self.take_notes_back();
                 }
                 return alarm;
+            }
+            if !self.start.tenure.is_good() {
+                self.pacer.rest();
+                return sooner(alarm, now + LEASE_AGAIN);
             }
             if let Some(until) = self.peer.paused_until(now) {
                 self.pacer.rest();
@@ -505,7 +517,7 @@ impl Running {
     /// New settings: a changed rate is kept to from now on, as if its window were full.
     fn change(&mut self) {
         let settings = self.start.settings.borrow_and_update().clone();
-        self.held = settings.is_none();
+        self.ending = settings.is_none();
         let Some(settings) = settings else { return };
         if settings.rate != self.settings.rate {
             self.pacer = Pacer::new(settings.rate, Instant::now());

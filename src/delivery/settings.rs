@@ -7,7 +7,7 @@ use super::breaker::BreakerPolicy;
 use super::credential::Credential;
 use super::rate::Rate;
 use super::retry::RetryPolicy;
-use crate::store::{Lane, StatusSet};
+use crate::store::{Lane, Slot, StatusSet};
 
 /// How a lane behaves.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +34,16 @@ pub struct LaneSettings {
     pub time_limit: Duration,
     /// At most so many deliveries are held in memory; the others wait in the store.
     pub window: usize,
+}
+
+impl LaneSettings {
+    /// The slot of a lane that behaves like this: lanes that share a credential are in one, so one process has them all.
+    pub fn slot(&self, lane: &Lane) -> Slot {
+        match &self.credential {
+            Some(credential) => Slot::of_credential(&credential.key),
+            None => Slot::of_lane(lane),
+        }
+    }
 }
 
 impl Default for LaneSettings {

@@ -40,6 +40,14 @@ pub struct LaneStats {
     pub idle_since: Option<Instant>,
 }
 
+impl LaneStats {
+    /// The lane has no task any more; what it has done stays told.
+    pub(super) fn gone(&mut self) {
+        (self.depth, self.in_flight, self.held_in_memory, self.retrying) = (0, 0, 0, 0);
+        (self.paused_until, self.circuit_open, self.idle_since) = (None, false, None);
+    }
+}
+
 /// The stats of a lane, shared between the lane and those who look.
 #[derive(Clone, Debug)]
 pub(super) struct Gauge(Arc<Mutex<LaneStats>>);

@@ -87,7 +87,7 @@ impl Desk {
     pub fn open(settings: Settings, world: World) -> Result<Self, StartError> {
         // Nobody delivers: what is fed is found in the store by the gateway that starts next.
         let (feed, _) = store::feed(1);
-        let store = open_store(&settings, feed, Duration::ZERO)?;
+        let store = open_store(&settings, feed, None)?;
         let channels = Arc::new(Channels::new(settings));
         let polls = Arc::new(Polls::resting(&channels, &world));
         Ok(Self::new(channels, store, polls, world))

@@ -30,6 +30,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 use smol_str::SmolStr;
 use tokio::sync::watch;
@@ -45,7 +47,7 @@ use crate::expression::{Env, Value};
 use crate::load::{ChannelSettings, Settings};
 use crate::pipeline::{Directory, enter};
 use crate::plan::{self, Channel};
-use crate::store::{self, Direction, Feed, Filter, Lane, StatusSet, Store, StoreError};
+use crate::store::{self, Direction, Feed, FeedReader, Filter, Lane, StatusSet, Store, StoreError};
 use crate::world::{Millis, World};
 
 pub use desk::{Changed, Desk, StillParked, Which, examine};
@@ -54,8 +56,6 @@ pub use media::Unserved;
 pub use message::{MessageAnswer, Refused};
 pub use webhook::{Called, WebhookAnswer};
 
-/// How long a gateway that starts waits for a database that another works with.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// How many committed deliveries the feed holds for the engine; what does not fit is read from the store.
 const FEED: usize = 16_384;
 /// How many deliveries all lanes together read ahead of what each may always hold: some 40 MB of texts.
@@ -64,6 +64,8 @@ const RESERVE: usize = 32_768;
 const PURGE_EVERY: Duration = Duration::from_secs(600);
 /// From the start to the first purge: a gateway that is started again and again would never purge otherwise.
 const FIRST_PURGE: Duration = Duration::from_secs(1);
+/// How often a node learns whom the others heard of.
+const RECALL_EVERY: Duration = Duration::from_secs(2);
 /// How often pieces of messages are looked for whose other pieces are overdue.
 const RELEASE_EVERY: Duration = Duration::from_secs(1);
 
@@ -139,8 +141,15 @@ pub struct Gateway {
 impl Gateway {
     /// Starts: opens the store, and goes on with what is in it.
     pub fn start(settings: Settings, world: World) -> Result<Self, StartError> {
-        let transport: Arc<dyn Transport> = Arc::new(HttpTransport::new(settings.network)?);
-        Self::with_transport(settings, world, transport)
+        let (feed, reader) = store::feed(FEED);
+        let store = open_store(&settings, feed, Some(division(&settings, &world)))?;
+        let leases = store.leases();
+        let transport = if leases.are_shared() {
+            HttpTransport::fenced(settings.network, Arc::new(move || leases.are_good()))?
+        } else {
+            HttpTransport::new(settings.network)?
+        };
+        Ok(Self::assemble(settings, world, Arc::new(transport), store, reader))
     }
 
     /// The same with another network.
@@ -149,7 +158,7 @@ impl Gateway {
         world: World,
         transport: Arc<dyn Transport>,
     ) -> Result<Self, StartError> {
-        Self::with_store(settings, world, transport, |settings, feed| open_store(settings, feed, PATIENCE))
+        Self::with_store(settings, world, transport, |settings, feed| open_store(settings, feed, None))
     }
 
     /// The same with another store, which feeds what it commits to the feed that it is given.
@@ -161,6 +170,16 @@ impl Gateway {
     ) -> Result<Self, StartError> {
         let (feed, reader) = store::feed(FEED);
         let store = open(&settings, feed)?;
+        Ok(Self::assemble(settings, world, transport, store, reader))
+    }
+
+    fn assemble(
+        settings: Settings,
+        world: World,
+        transport: Arc<dyn Transport>,
+        store: Arc<dyn Store>,
+        reader: FeedReader,
+    ) -> Self {
         let public_url = settings.public_url.clone();
         let media = media::Media::new(&settings.media, &public_url, store.clone(), world.clone());
         let media = Arc::new(media);
@@ -204,9 +223,10 @@ impl Gateway {
             world: world.clone(),
             stopped: stopped.clone(),
         }));
-        let purging = Mutex::new(Some(tokio::spawn(keep_house(store.clone(), world.clone(), stopped))));
-        tokio::spawn(recall(conversations.clone(), channels.clone(), store.clone(), world.clone()));
-        Ok(Self {
+        let keeping = keep_house(store.clone(), world.clone(), stopped.clone());
+        let purging = Mutex::new(Some(tokio::spawn(keeping)));
+        tokio::spawn(recall(conversations.clone(), channels.clone(), store.clone(), world.clone(), stopped));
+        Self {
             channels,
             store,
             engine,
@@ -220,7 +240,7 @@ impl Gateway {
             public_url,
             stop,
             purging,
-        })
+        }
     }
 
     /// The store.
@@ -263,10 +283,25 @@ impl Gateway {
     }
 }
 
-/// The store of an installation.
-fn open_store(settings: &Settings, feed: Feed, patience: Duration) -> Result<Arc<dyn Store>, StoreError> {
+/// The store of an installation; `division`: see [`store::Options`].
+fn open_store(
+    settings: &Settings,
+    feed: Feed,
+    division: Option<SmolStr>,
+) -> Result<Arc<dyn Store>, StoreError> {
     let retention = settings.retention();
-    store::open(&settings.store, &store::Options { retention, patience, ..store::Options::default() }, feed)
+    store::open(&settings.store, &store::Options { retention, division, ..store::Options::default() }, feed)
+}
+
+/// A word for which channels share a credential: nodes for which it is the same agree on who delivers what.
+fn division(settings: &Settings, world: &World) -> SmolStr {
+    let mut shared: Vec<String> = settings
+        .channels
+        .iter()
+        .filter_map(|channel| Some(format!("{}\0{}", channel.channel.name, credential(channel, world)?.key)))
+        .collect();
+    shared.sort_unstable();
+    STANDARD.encode(Sha256::digest(shared.join("\0\0"))).into()
 }
 
 /// How a lane behaves; none for a channel that is not configured (any more).
@@ -338,18 +373,29 @@ fn rate(rate: plan::Rate) -> Rate {
     }
 }
 
-/// Learns who was in conversation before the start.
+/// Learns who was in conversation before the start and, where other nodes hear of contacts too, who is.
 async fn recall(
     conversations: Arc<Conversations>,
     channels: Arc<Channels>,
     store: Arc<dyn Store>,
     world: World,
+    mut stop: watch::Receiver<bool>,
 ) {
     let longest =
         channels.by_name.values().map(|channel| channel.limits.conversation).max().unwrap_or_default();
-    if !longest.is_zero() {
-        let since = world.now().saturating_sub(Millis::try_from(longest.as_millis()).unwrap_or(Millis::MAX));
+    let mut back = longest;
+    while !back.is_zero() {
+        let since = world.now().saturating_sub(Millis::try_from(back.as_millis()).unwrap_or(Millis::MAX));
         conversations.recall(&*store, since).await;
+        if !store.leases().are_shared() {
+            return;
+        }
+        // More than once, since a moment is that of a node's clock.
+        back = longest.min(RECALL_EVERY * 5);
+        tokio::select! {
+            _ = stop.changed() => return,
+            () = tokio::time::sleep(RECALL_EVERY) => {}
+        }
     }
 }
 

@@ -25,11 +25,13 @@ use crate::load::ChannelSettings;
 use crate::memory::{LONGEST, Remember};
 use crate::pipeline::{Errand, Ground, Outcome, Page, Poked};
 use crate::plan;
-use crate::store::{Acceptance, JournalEntry, Store, Verdict};
+use crate::store::{Acceptance, JournalEntry, Lane, Leases, Slot, Store, Verdict};
 use crate::world::{Millis, World};
 
 /// The longest that the first run after a start waits, so that not all channels begin at once.
 const SPREAD: Duration = Duration::from_secs(2);
+/// How often a poll looks for what another node was asked for.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How long a poll that has more pages than it may fetch at once waits for the others.
 const PAUSE: Duration = Duration::from_secs(10);
 
@@ -180,30 +182,70 @@ enum Ran {
 }
 
 impl Poller {
+    /// Polls whenever the channel's news are this process's to fetch.
     async fn run(mut self) {
+        let leases = self.parts.store.leases();
+        let slot = Slot::of_lane(&Lane::inbound(self.channel.channel.name.clone()));
+        let mut changes = leases.changes();
+        loop {
+            changes.mark_unchanged();
+            let tenure = leases.enter(slot);
+            let stopped = match &tenure {
+                Some(_) => self.poll(&leases, slot).await,
+                None => {
+                    tokio::select! {
+                        biased;
+                        _ = self.parts.stopped.wait_for(|stopped| *stopped) => true,
+                        _ = changes.changed() => false,
+                    }
+                }
+            };
+            if stopped {
+                return;
+            }
+        }
+    }
+
+    /// Polls until it is told to stop, or the channel's news are another's to fetch; whether it was told to stop.
+    async fn poll(&mut self, leases: &Leases, slot: Slot) -> bool {
         let channel = self.channel.clone();
-        let Some(poll) = channel.plan.life.poll(&self.name) else { return };
-        let Some(mut state) = self.recall().await else { return };
+        let Some(poll) = channel.plan.life.poll(&self.name) else { return true };
+        let Some(mut state) = self.recall().await else { return true };
+        let (mut changes, mut stopped) = (leases.changes(), self.parts.stopped.clone());
+        let may_be_asked_elsewhere = leases.are_shared() && channel.plan.asks_for(&self.name);
         let spread = SPREAD.min(poll.every.unwrap_or(SPREAD)).mul_f64(self.parts.world.fraction());
         let begins = poll.every.is_some() || !state.due.is_empty();
         let mut next = begins.then(|| Instant::now() + spread);
         let mut failures = 0;
         loop {
+            if !leases.holds(slot) {
+                return false;
+            }
             let timer = async {
                 match next {
                     Some(at) => tokio::time::sleep_until(at).await,
                     None => std::future::pending().await,
                 }
             };
-            tokio::select! {
+            let looks = tokio::select! {
                 biased;
-                _ = self.parts.stopped.wait_for(|stopped| *stopped) => return,
+                _ = stopped.wait_for(|stopped| *stopped) => return true,
+                Ok(()) = changes.changed() => continue,
                 () = self.waiting.woken.notified(), if failures == 0 => {
                     if self.waiting.due().is_none() {
                         continue; // a run that began since has it
                     }
+                    false
                 }
-                () = timer => {}
+                () = timer => false,
+                () = tokio::time::sleep(LOOK_EVERY), if may_be_asked_elsewhere && failures == 0 => true,
+            };
+            if looks {
+                let Some(found) = self.recall().await else { return true };
+                if found.due.iter().all(|id| state.due.contains(id)) {
+                    continue;
+                }
+                (state.due, state.with) = (found.due, found.with);
             }
             if let Some(due) = self.waiting.due().take() {
                 if !state.due.contains(&due.id) {

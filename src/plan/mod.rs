@@ -91,6 +91,11 @@ impl Plan {
     pub fn address(&self) -> Option<&str> {
         self.config.iter().find(|field| field.address).map(|field| field.name.as_str())
     }
+
+    /// Whether a webhook may ask for that poll.
+    pub fn asks_for(&self, poll: &str) -> bool {
+        self.webhooks.iter().any(|webhook| webhook.rule.asks_for(poll))
+    }
 }
 
 /// One thing that a channel or the installation supplies.

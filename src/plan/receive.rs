@@ -143,6 +143,14 @@ pub struct Rule {
     pub rules: Vec<Rule>,
 }
 
+impl Rule {
+    /// Whether it, or one in it, may ask for that poll.
+    pub(super) fn asks_for(&self, poll: &str) -> bool {
+        self.poll.as_ref().is_some_and(|poke| poke.poll == poll)
+            || self.rules.iter().any(|rule| rule.asks_for(poll))
+    }
+}
+
 /// What an event is made of.
 #[derive(Debug)]
 pub struct Emission {

@@ -10,6 +10,9 @@ pub enum StoreError {
     /// is known of. It works again when they do.
     #[error("the store cannot be used now: {0}")]
     Unavailable(String),
+    /// It is another node's turn to deliver this; nothing was written.
+    #[error("another node delivers this now")]
+    Moved,
     /// The store is shutting down.
     #[error("the store is closed")]
     Closed,

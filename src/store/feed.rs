@@ -8,28 +8,42 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{Notify, mpsc};
 
-use super::entry::Delivery;
+use super::entry::{Delivery, DeliveryId};
+use super::lane::Lane;
 
 /// What comes out of a feed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fed {
     /// A committed delivery.
     New(Arc<Delivery>),
+    /// Deliveries of a lane that another process committed: they are in the store.
+    Elsewhere(Elsewhere),
     /// Some were left out: read the store for what there is.
     Missed,
+}
+
+/// What another process committed in a lane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// The lane.
+    pub lane: Lane,
+    /// How many deliveries.
+    pub count: u64,
+    /// The newest of them.
+    pub newest: DeliveryId,
 }
 
 /// The end that is pushed into.
 #[derive(Clone, Debug)]
 pub struct Feed {
-    items: mpsc::Sender<Arc<Delivery>>,
+    items: mpsc::Sender<Fed>,
     loss: Arc<Loss>,
 }
 
 /// The end that is read.
 #[derive(Debug)]
 pub struct FeedReader {
-    items: mpsc::Receiver<Arc<Delivery>>,
+    items: mpsc::Receiver<Fed>,
     loss: Arc<Loss>,
 }
 
@@ -50,7 +64,16 @@ impl Feed {
     /// Hands over a delivery that was committed; never blocks. When the feed is full the reader is told that it
     /// missed something.
     pub fn push(&self, delivery: &Arc<Delivery>) {
-        if let Err(mpsc::error::TrySendError::Full(_)) = self.items.try_send(Arc::clone(delivery)) {
+        self.put(Fed::New(Arc::clone(delivery)));
+    }
+
+    /// Tells of what another process committed, in the same way.
+    pub fn tell(&self, elsewhere: Elsewhere) {
+        self.put(Fed::Elsewhere(elsewhere));
+    }
+
+    fn put(&self, fed: Fed) {
+        if let Err(mpsc::error::TrySendError::Full(_)) = self.items.try_send(fed) {
             self.miss();
         }
     }
@@ -78,7 +101,7 @@ impl FeedReader {
                 return Some(Fed::Missed);
             }
             if let Some(item) = item {
-                return item.map(Fed::New);
+                return item;
             }
         }
     }
@@ -89,7 +112,7 @@ impl FeedReader {
         if self.loss.happened.swap(false, Ordering::SeqCst) {
             return Some(Fed::Missed);
         }
-        item.map(Fed::New)
+        item
     }
 }
 

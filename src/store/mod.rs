@@ -12,6 +12,7 @@ mod feed;
 mod finding;
 mod fold;
 mod lane;
+mod lease;
 mod ledger;
 mod notice;
 mod piece;
@@ -29,7 +30,6 @@ mod conformance;
 pub(crate) mod testing;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use smol_str::SmolStr;
@@ -43,9 +43,10 @@ pub use acceptance::{
 pub use copy::{Copied, copy};
 pub use entry::{Delivery, DeliveryId, NewDelivery, Record, State, WebhookId};
 pub use error::StoreError;
-pub use feed::{Fed, Feed, FeedReader, feed};
+pub use feed::{Elsewhere, Fed, Feed, FeedReader, feed};
 pub use finding::{Finding, FindingKind};
 pub use lane::{Direction, Lane};
+pub use lease::{Leases, SLOTS, Slot, Tenure};
 pub use notice::{event_delivery, status_delivery};
 pub use postgres::{PostgresReader, PostgresStore};
 pub use query::{
@@ -127,6 +128,11 @@ pub trait Store: Records {
     /// Removes what is older than its retention, in small steps between other work. Call it now and then.
     fn purge(&self, now: Millis) -> Answer<Purged>;
 
+    /// Which lanes this process may deliver.
+    fn leases(&self) -> Leases {
+        Leases::whole()
+    }
+
     /// Finishes what is under way and lets go of the database; later requests get [`StoreError::Closed`].
     fn close(&self) -> Answer<()>;
 }
@@ -140,14 +146,14 @@ pub struct Options {
     pub queue: usize,
     /// How many reads run at once.
     pub readers: usize,
-    /// How long a database that another process works with is waited for: one that ended a moment ago may not have been
-    /// noticed to have ended.
-    pub patience: Duration,
+    /// What makes this process one of the nodes that deliver, where a database can have several: all of them divide the
+    /// lanes in the same way that have the same word here. The others read, and write what they are asked for.
+    pub division: Option<SmolStr>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { retention: Retention::default(), queue: 4096, readers: 2, patience: Duration::ZERO }
+        Self { retention: Retention::default(), queue: 4096, readers: 2, division: None }
     }
 }
 

@@ -38,6 +38,8 @@ pub(super) enum Done {
     Released(Vec<Arc<Delivery>>),
     Retried(Vec<Arc<Delivery>>),
     Dropped(usize),
+    /// Nothing was written: others have what this node held.
+    Moved,
     Secret(Vec<u8>),
     /// What was removed, and whether there may be more.
     Purged(Purged, bool),
@@ -50,7 +52,7 @@ impl Done {
             Self::Accepted(accepted) => &accepted.new,
             Self::Settled(settled) => &settled.new,
             Self::Released(new) | Self::Retried(new) => new,
-            Self::Begun | Self::Remembered | Self::Dropped(_) | Self::Secret(_) | Self::Purged(..) => &[],
+            Self::Begun | Self::Remembered | Self::Moved | Self::Dropped(_) | Self::Secret(_) | Self::Purged(..) => &[],
         }
     }
 }

@@ -3,15 +3,18 @@
 //! Invariant: a connection on which something failed that is not the request's fault is not used again.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Config, NoTls, Row, Statement, Transaction};
+use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Row, Statement, Transaction};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::fault;
@@ -100,7 +103,16 @@ pub(super) struct Connection {
     client: Client,
     place: String,
     statements: Mutex<HashMap<&'static str, Statement>>,
+    /// Told when another connection wakes this one.
+    woken: Arc<Woken>,
     driver: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Woken {
+    /// The number of this connection's process at the server, whose own notifications are no news.
+    own: AtomicI32,
+    by_another: Notify,
 }
 
 impl Connection {
@@ -116,15 +128,16 @@ impl Connection {
             place: place.clone(),
             reason: fault::describe(error),
         };
+        let woken = Arc::new(Woken::default());
         let (client, driver) = if address.config.get_ssl_mode() == SslMode::Disable {
             let (client, connection) = address.config.connect(NoTls).await.map_err(|error| failed(&error))?;
-            (client, tokio::spawn(drive(connection)))
+            (client, tokio::spawn(drive(connection, woken.clone())))
         } else {
             let tls = tls().map_err(|reason| StoreError::Open { place: place.clone(), reason })?;
             let (client, connection) = address.config.connect(tls).await.map_err(|error| failed(&error))?;
-            (client, tokio::spawn(drive(connection)))
+            (client, tokio::spawn(drive(connection, woken.clone())))
         };
-        let connection = Self { client, place, statements: Mutex::default(), driver };
+        let connection = Self { client, place, statements: Mutex::default(), woken, driver };
         connection.client.batch_execute(SESSION).await.map_err(|error| connection.open_error(&error))?;
         Ok(connection)
     }
@@ -150,6 +163,18 @@ impl Connection {
         statements: impl Iterator<Item = &'static str>,
     ) -> Result<(), tokio_postgres::Error> {
         try_join_all(statements.map(|sql| self.statement(sql))).await.map(|_| ())
+    }
+
+    /// Listens to what goes by that name; see [`Self::woken`].
+    pub(super) async fn listen(&self, name: &str) -> Result<(), tokio_postgres::Error> {
+        let own = self.client.query_one("SELECT pg_backend_pid()", &[]).await?.get(0);
+        self.woken.own.store(own, Ordering::Relaxed);
+        self.client.batch_execute(&format!("LISTEN {name}")).await
+    }
+
+    /// Waits until another connection says something to what this one listens to.
+    pub(super) async fn woken(&self) {
+        self.woken.by_another.notified().await;
     }
 
     /// Whether it has ended.
@@ -211,13 +236,19 @@ impl Drop for Connection {
 }
 
 /// What moves the bytes of a connection, until its client is gone or it breaks.
-async fn drive<S, T>(connection: tokio_postgres::Connection<S, T>)
+async fn drive<S, T>(mut connection: tokio_postgres::Connection<S, T>, woken: Arc<Woken>)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
     T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {
-    // The requests that are under way get the error.
-    let _ = connection.await;
+    // Of an error the requests that are under way learn.
+    while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+        if let AsyncMessage::Notification(notification) = message
+            && notification.process_id() != woken.own.load(Ordering::Relaxed)
+        {
+            woken.by_another.notify_one();
+        }
+    }
 }
 
 /// TLS with the system's roots: a server that can't prove its name is not talked to.

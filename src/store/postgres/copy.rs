@@ -80,7 +80,7 @@ pub(in crate::store) async fn write(
 
 /// A connection to a database that no node works with; waiting for the other side does not end its transaction.
 async fn taken(address: &str) -> Result<Connection, StoreError> {
-    let connection = writer::connect(&Address::parse(address)?).await?;
+    let connection = writer::connect(&Address::parse(address)?, writer::Use::Alone).await?;
     let patience = "SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0";
     connection.client().batch_execute(patience).await.map_err(failed)?;
     Ok(connection)

@@ -16,8 +16,9 @@ use crate::memory::Remember;
 use crate::message::{IdOwner, Piece, Status};
 use crate::store::fold::Standing;
 use crate::store::ledger::{self, KeptPiece, Key, Ledger, PieceSet};
+use super::nodes::NodeId;
 use crate::store::{
-    Acceptance, Alias, Delivery, DeliveryId, Direction, Ending, JournalEntry, NewDelivery, Receipt, Replay,
+    Acceptance, Alias, Delivery, DeliveryId, Direction, Elsewhere, Ending, JournalEntry, NewDelivery, Receipt, Replay,
     Settlement, State, StoreError, Watermark, WebhookId, unit,
 };
 use crate::world::Millis;
@@ -137,6 +138,15 @@ pub(super) type Memo = Option<(String, Option<Millis>)>;
 /// The facts and the changes of a batch.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
+    /// The node that settles, where there are several; whether its row is gone; which delivery it has been told of last, and
+    /// what others queued after that.
+    pub(super) node: Option<NodeId>,
+    pub(super) is_moved: bool,
+    pub(super) known: DeliveryId,
+    pub(super) elsewhere: Vec<Elsewhere>,
+    /// What other nodes listen to, where there are any.
+    pub(super) wake: Option<String>,
+
     /// The last ids that were given out.
     pub(super) last_delivery: DeliveryId,
     pub(super) last_webhook: WebhookId,

@@ -13,7 +13,7 @@ use tokio_postgres::types::ToSql;
 use super::connection::Connection;
 use super::draft::Draft;
 use super::text::stored;
-use super::turn;
+use super::{nodes, turn};
 use crate::message::IdOwner;
 
 const JOURNAL: &str = "INSERT INTO journal (id, received_at, channel, mapping, route, method, url, verdict, reason, headers, body) \
@@ -69,8 +69,9 @@ const PAUSES: &str = "INSERT INTO pauses (channel, direction, until) \
      ON CONFLICT (channel, direction) DO UPDATE SET until = greatest(pauses.until, excluded.until)";
 
 /// The statements of this file, to be prepared.
-pub(super) const STATEMENTS: [&str; 18] = [
+pub(super) const STATEMENTS: [&str; 19] = [
     turn::NOTE,
+    nodes::WAKE,
     JOURNAL,
     REPLAYS,
     DELIVERIES,
@@ -198,6 +199,9 @@ fn deliveries<'a>(draft: &'a Draft, statements: &mut Statements<'a>) {
                 column(&rows, |row| &row.payload[..]),
             ],
         );
+    }
+    if let Some(wake) = draft.wake.as_ref().filter(|_| !rows.is_empty()) {
+        statements.add(nodes::WAKE, vec![Box::new(wake)]);
     }
     let rows: Vec<_> = draft.outcomes.iter().collect();
     if !rows.is_empty() {

@@ -10,11 +10,11 @@ use tokio_postgres::{Error, Row};
 
 use super::connection::{Connection, Values};
 use super::draft::{Draft, Mark, Message, Name, Named, Waiting};
-use super::{row, text, turn};
+use super::{nodes, row, text, turn};
 use crate::message::{Fault, IdOwner};
 use crate::store::fold::{Standing, status_of};
 use crate::store::ledger::{KeptPiece, PieceSet};
-use crate::store::{Receipt, StatusSet, Watermark};
+use crate::store::{DeliveryId, Elsewhere, Receipt, StatusSet, Watermark};
 use crate::world::Millis;
 
 const SEEN: &str = "SELECT key, seen_at FROM dedupe WHERE key = ANY($1)";
@@ -38,11 +38,14 @@ const BULK: &str = "SELECT channel, contact, (SELECT min(id) FROM deliveries WHE
      AND deliveries.channel = wanted.channel AND deliveries.contact = wanted.contact) \
      FROM unnest($1::text[], $2::text[]) AS wanted (channel, contact)";
 const QUEUED: &str = "SELECT id FROM deliveries WHERE id = ANY($1) AND state = 0";
+const ELSEWHERE: &str = "SELECT channel, direction, count(*), max(id) FROM deliveries WHERE id > $1 AND state = 0 \
+     GROUP BY channel, direction";
 const PARKED: &str = "SELECT id FROM journal WHERE id = ANY($1) AND verdict = 'parked'";
 
 /// The statements of this file, to be prepared.
-pub(super) const STATEMENTS: [&str; 12] =
-    [turn::TAKE, turn::LAST, SEEN, NAMES, MESSAGES, WAITING, WATERMARKS, OPEN, PIECES, BULK, QUEUED, PARKED];
+pub(super) const STATEMENTS: [&str; 14] = [
+    turn::TAKE, turn::LAST, nodes::IS_THERE, ELSEWHERE, SEEN, NAMES, MESSAGES, WAITING, WATERMARKS, OPEN, PIECES, BULK, QUEUED, PARKED,
+];
 
 /// Begins a transaction, takes the turn, and reads what was announced.
 pub(super) async fn load(connection: &Connection, draft: &mut Draft) -> Result<(), Error> {
@@ -64,9 +67,13 @@ pub(super) async fn load(connection: &Connection, draft: &mut Draft) -> Result<(
     let queued: Vec<i64> = draft.queued.announced().copied().collect();
     let parked: Vec<i64> = draft.parked.announced().copied().collect();
 
-    let wanted: [(&'static str, bool, Values<'_>); 12] = [
+    let node = draft.node.unwrap_or_default();
+    let is_node = draft.node.is_some();
+    let wanted: [(&'static str, bool, Values<'_>); 14] = [
         (turn::TAKE, true, &[]),
         (turn::LAST, true, &[]),
+        (nodes::IS_THERE, is_node, &[&node]),
+        (ELSEWHERE, is_node, &[&draft.known]),
         (SEEN, !keys.is_empty(), &[&keys]),
         (NAMES, !names.is_empty(), &[&name_channels, &names]),
         (MESSAGES, !messages.is_empty(), &[&message_channels, &messages]),
@@ -100,6 +107,8 @@ fn put(draft: &mut Draft, sql: &str, row: &Row) {
     let named = || -> Named { (row::name(row, 0), row::name(row, 1)) };
     match sql {
         turn::LAST => (draft.last_delivery, draft.last_webhook) = (row.get(0), row.get(1)),
+        nodes::IS_THERE => draft.is_moved = !row.get::<_, bool>(0),
+        ELSEWHERE => draft.elsewhere.push(in_lane(row)),
         SEEN => {
             if let Ok(key) = row.get::<_, &[u8]>(0).try_into() {
                 *draft.seen.found(key) = Some(row.get(1));
@@ -169,6 +178,17 @@ fn put(draft: &mut Draft, sql: &str, row: &Row) {
         PARKED => *draft.parked.found(row.get(0)) = true,
         _ => {}
     }
+}
+
+/// What others queued after that delivery: see [`Draft::known`].
+pub(super) async fn elsewhere(connection: &Connection, known: DeliveryId) -> Result<Vec<Elsewhere>, Error> {
+    let rows = connection.rows(ELSEWHERE, &[&known]).await?;
+    Ok(rows.iter().map(in_lane).collect())
+}
+
+fn in_lane(row: &Row) -> Elsewhere {
+    let lane = row::lane(row, 0, 1);
+    Elsewhere { lane, count: u64::try_from(row.get::<_, i64>(2)).unwrap_or_default(), newest: row.get(3) }
 }
 
 /// A message, from its contact on.

@@ -12,6 +12,7 @@ mod examine;
 mod fault;
 mod flush;
 mod load;
+mod nodes;
 mod purge;
 mod read;
 mod row;
@@ -25,7 +26,7 @@ mod tests;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use smol_str::SmolStr;
@@ -35,11 +36,12 @@ use tokio::time::timeout;
 
 use self::command::{Chore, Command, Done, Reply, Work};
 use self::connection::{Address, Connection};
+use self::nodes::Membership;
 use self::purge::Table;
 use self::writer::Writer;
 use super::{
     Above, Acceptance, Accepted, Answer, Counts, Delivery, DeliveryId, Feed, Filter, Finding, Lane,
-    LaneDepth, Options, Page, ParkedFilter, Purged, Record, Records, Retention, SentPart, Settled,
+    LaneDepth, Leases, Options, Page, ParkedFilter, Purged, Record, Records, Retention, SentPart, Settled,
     Settlement, Store, StoreError, Tally, Webhook, WebhookId,
 };
 use crate::memory::{Memory, Remember};
@@ -47,13 +49,12 @@ use crate::world::Millis;
 
 /// How long a read may take before its connection is given up.
 const ANSWER: Duration = Duration::from_secs(30);
-/// How long after a database was in use it is looked at again.
-const AGAIN: Duration = Duration::from_millis(50);
 
 /// A store in a PostgreSQL database.
 pub struct PostgresStore {
     commands: mpsc::Sender<Command>,
     reader: Reader,
+    leases: Leases,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -87,12 +88,13 @@ impl PostgresStore {
     pub fn open(address: &str, options: &Options, feed: Feed) -> Result<Self, StoreError> {
         let address = Address::parse(address)?;
         let (commands, requests) = mpsc::channel(options.queue.max(1));
-        let (retention, patience) = (options.retention, options.patience);
+        let (retention, division) = (options.retention, options.division.clone());
+        let leases = if division.is_some() { Leases::shared() } else { Leases::whole() };
+        let membership = division.map(|division| Membership::new(division, leases.clone()));
         let (runtime, thread) = on_a_thread(address.clone(), async move |address| {
-            let connection = first_connection(&address, patience).await?;
-            Ok(Writer::new(address, connection, retention, feed).run(requests))
+            Ok(Writer::open(address, membership, retention, feed).await?.run(requests))
         })?;
-        Ok(Self { commands, reader: Reader::new(address, runtime), thread: Mutex::new(Some(thread)) })
+        Ok(Self { commands, reader: Reader::new(address, runtime), leases, thread: Mutex::new(Some(thread)) })
     }
 
     /// Asks for something that changes something; waits for room in the queue.
@@ -102,17 +104,6 @@ impl PostgresStore {
         pick: fn(Done) -> Option<T>,
     ) -> Answer<T> {
         ask(self.commands.clone(), command, pick).boxed()
-    }
-}
-
-/// A connection of a gateway that starts.
-async fn first_connection(address: &Address, patience: Duration) -> Result<Connection, StoreError> {
-    let begun = Instant::now();
-    loop {
-        match writer::connect(address).await {
-            Err(StoreError::InUse(_)) if begun.elapsed() < patience => tokio::time::sleep(AGAIN).await,
-            opened => return opened,
-        }
     }
 }
 
@@ -132,6 +123,9 @@ async fn picked<T>(
     pick: fn(Done) -> Option<T>,
 ) -> Result<T, StoreError> {
     let done = answer.await.unwrap_or(Err(StoreError::Closed))?;
+    if matches!(done, Done::Moved) {
+        return Err(StoreError::Moved);
+    }
     pick(done).ok_or_else(|| StoreError::Internal("an answer of another kind".into()))
 }
 
@@ -366,6 +360,10 @@ impl Store for PostgresStore {
             Ok(total)
         }
         .boxed()
+    }
+
+    fn leases(&self) -> Leases {
+        self.leases.clone()
     }
 
     fn close(&self) -> Answer<()> {

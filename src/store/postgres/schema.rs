@@ -156,6 +156,20 @@ const MIGRATIONS: &[&str] = &[r"
         name TEXT PRIMARY KEY,
         value BYTEA NOT NULL
     );
+", r"
+    CREATE SEQUENCE node_ids;
+
+    CREATE TABLE nodes (                -- processes that deliver
+        id BIGINT PRIMARY KEY,
+        division TEXT NOT NULL,         -- how they divide the lanes among the slots
+        beat BIGINT NOT NULL,           -- rises with every renewal
+        leaving BOOLEAN NOT NULL        -- gives up what it holds
+    ) WITH (fillfactor = 50);
+
+    CREATE TABLE slots (                -- of lanes
+        slot SMALLINT PRIMARY KEY,
+        node BIGINT                     -- nodes.id of its holder; of one that is gone: nobody's
+    ) WITH (fillfactor = 50);
 "];
 
 /// The advisory lock, in its schema, under which the tables are brought up to date, by one node at a time.

@@ -16,10 +16,11 @@ use tokio_postgres::Transaction;
 use super::command::{Chore, Command, Done, Reply, Work};
 use super::connection::{Address, Connection};
 use super::draft::Draft;
+use super::nodes::Membership;
 use super::purge;
 use super::{chores, fault, flush, load, schema, turn};
 use crate::store::ledger::Ledger as _;
-use crate::store::{DeliveryId, Feed, Retention, StoreError, WebhookId, unit};
+use crate::store::{DeliveryId, Elsewhere, Feed, Retention, StoreError, WebhookId, unit};
 use crate::world::Millis;
 
 /// How many requests share one commit at most.
@@ -32,7 +33,7 @@ const UP_TO_DATE: Duration = Duration::from_secs(60);
 const AGAIN: Duration = Duration::from_millis(100);
 const AGAIN_AT_MOST: Duration = Duration::from_secs(2);
 
-/// The advisory lock, in its schema, of the node that works with the database: there is one at a time.
+/// The advisory lock, in its schema, of those who work with the database: many share it, and who copies has it alone.
 const IN_USE: i32 = 0x5061_7463;
 
 /// The writer's own things.
@@ -41,42 +42,138 @@ pub(super) struct Writer {
     connection: Option<Connection>,
     retention: Retention,
     feed: Feed,
+    /// This process as a node, if it is one.
+    membership: Option<Membership>,
+    /// The newest delivery that delivery has been told of.
+    known: DeliveryId,
     /// When the next try to connect may be made, what the last one came to, and how long the wait was.
     resting: Option<(Instant, StoreError)>,
     wait: Duration,
 }
 
+/// What the writer turns to next.
+enum Next {
+    Beat,
+    Look,
+    Do(Command),
+    End,
+}
+
 impl Writer {
-    /// A writer with a connection that is good.
-    pub(super) fn new(address: Address, connection: Connection, retention: Retention, feed: Feed) -> Self {
-        Self { address, connection: Some(connection), retention, feed, resting: None, wait: AGAIN }
+    /// Connects, and enters the other nodes.
+    pub(super) async fn open(
+        address: Address,
+        membership: Option<Membership>,
+        retention: Retention,
+        feed: Feed,
+    ) -> Result<Self, StoreError> {
+        let connection = connect(&address, Use::Shared).await?;
+        let last = connection.row(turn::LAST, &[]).await.map_err(|error| connection.open_error(&error))?;
+        let known = last.map(|row| row.get(0)).unwrap_or_default();
+        let (resting, wait) = (None, AGAIN);
+        let mut writer =
+            Self { address, connection: Some(connection), retention, feed, membership, known, resting, wait };
+        if let (Some(membership), Some(connection)) = (&mut writer.membership, &mut writer.connection) {
+            let entered = async {
+                membership.listen(connection).await?;
+                membership.beat(connection).await
+            };
+            entered.await.map_err(|error| fault::store_error(&error))?;
+        }
+        Ok(writer)
     }
 
     /// Works until told to close or nobody can ask any more.
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         let mut held = None;
         loop {
+            if self.membership.as_ref().is_some_and(Membership::is_due_now) {
+                self.beat().await;
+            }
             let next = match held.take() {
-                Some(command) => Some(command),
-                None => commands.recv().await,
+                Some(command) => Next::Do(command),
+                None => self.next(&mut commands).await,
             };
             match next {
-                Some(Command::Work(work, reply)) => {
+                Next::Beat => self.beat().await,
+                Next::Look => self.look().await,
+                Next::Do(Command::Work(work, reply)) => {
                     let mut batch = Batch::default();
                     held = batch.fill(work, reply, &mut commands);
                     self.write(batch.requests).await;
                 }
-                Some(Command::Chore(chore, reply)) => {
+                Next::Do(Command::Chore(chore, reply)) => {
                     let retention = self.retention;
                     let done = self.within(async |it| one_chore(it, &chore, &retention).await).await;
                     self.answer(vec![reply], done.map(|done| vec![done]));
                 }
-                Some(Command::Release(now, reply)) => {
+                Next::Do(Command::Release(now, reply)) => {
                     let done = self.within(async |it| release(it, now).await).await;
                     self.answer(vec![reply], done.map(|done| vec![done]));
                 }
-                Some(Command::Close) | None => return,
+                Next::Do(Command::Close) | Next::End => return self.leave().await,
             }
+        }
+    }
+
+    async fn next(&self, commands: &mut mpsc::Receiver<Command>) -> Next {
+        let (membership, connection) = (self.membership.as_ref(), self.connection.as_ref());
+        let beat = async {
+            match membership {
+                Some(membership) => membership.is_due().await,
+                None => std::future::pending().await,
+            }
+        };
+        let woken = async {
+            match connection.filter(|_| membership.is_some()) {
+                Some(connection) => connection.woken().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            command = commands.recv() => command.map_or(Next::End, Next::Do),
+            () = beat => Next::Beat,
+            () = woken => Next::Look,
+        }
+    }
+
+    /// Renews the leases, and finds what others queued.
+    async fn beat(&mut self) {
+        let Some(mut membership) = self.membership.take() else { return };
+        let failed = |error: tokio_postgres::Error| fault::store_error(&error);
+        let beaten = self.within(async |it| membership.beat(it).await.map_err(failed)).await;
+        self.membership = Some(membership);
+        match beaten {
+            Ok(()) => self.look().await,
+            Err(error) => tracing::warn!(%error, "the leases were not renewed"),
+        }
+    }
+
+    /// Tells delivery of what others queued. Commits become visible in the order of their ids, so what is found is all there
+    /// is up to the newest of it.
+    async fn look(&mut self) {
+        let known = self.known;
+        let failed = |error: tokio_postgres::Error| fault::store_error(&error);
+        match self.within(async |it| load::elsewhere(it, known).await.map_err(failed)).await {
+            Ok(elsewhere) => self.tell(elsewhere),
+            Err(error) => tracing::warn!(%error, "what other nodes accepted is not known now"),
+        }
+    }
+
+    fn tell(&mut self, elsewhere: Vec<Elsewhere>) {
+        for it in elsewhere {
+            self.known = self.known.max(it.newest);
+            self.feed.tell(it);
+        }
+    }
+
+    /// Hands everything over to the other nodes.
+    async fn leave(mut self) {
+        let Some(mut membership) = self.membership.take() else { return };
+        let failed = |error: tokio_postgres::Error| fault::store_error(&error);
+        if let Err(error) = self.within(async |it| membership.leave(it).await.map_err(failed)).await {
+            tracing::warn!(%error, "the other nodes have to find out that this one is gone");
         }
     }
 
@@ -116,7 +213,22 @@ impl Writer {
     /// Runs units in one transaction.
     async fn transact(&mut self, works: &[Work]) -> Result<Vec<Done>, StoreError> {
         let retention = self.retention;
-        self.within(async |connection| units(connection, works, &retention).await).await
+        let mut draft = Draft::default();
+        if let Some(membership) = &self.membership {
+            draft.node = Some(membership.id());
+            draft.known = self.known;
+            draft.wake = membership.wake().map(str::to_owned);
+        }
+        let done = self.within(async |it| units(it, &mut draft, works, &retention).await).await;
+        let is_moved = draft.is_moved;
+        self.tell(draft.elsewhere);
+        if done.is_ok() {
+            self.known = self.known.max(draft.last_delivery);
+        }
+        if let Some(membership) = self.membership.as_mut().filter(|_| is_moved) {
+            membership.lost();
+        }
+        done
     }
 
     /// Does something with the connection, which must be over in time.
@@ -157,7 +269,15 @@ impl Writer {
                 return Err(error.clone());
             }
             let silent = || Err(StoreError::Unavailable("the database does not answer".into()));
-            match timeout(UP_TO_DATE, connect(&self.address)).await.unwrap_or_else(|_| silent()) {
+            let connected = async {
+                let connection = connect(&self.address, Use::Shared).await?;
+                if let Some(membership) = &mut self.membership {
+                    let listening = membership.listen(&connection).await;
+                    listening.map_err(|error| connection.open_error(&error))?;
+                }
+                Ok(connection)
+            };
+            match timeout(UP_TO_DATE, connected).await.unwrap_or_else(|_| silent()) {
                 Ok(connection) => {
                     tracing::info!("connected to the database again");
                     self.connection = Some(connection);
@@ -177,14 +297,24 @@ impl Writer {
     }
 }
 
+/// How a database is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    /// By several.
+    Shared,
+    /// By one who wants nobody else there.
+    Alone,
+}
+
 /// A connection to write with, to a database whose tables are up to date. Its statements are prepared, since those of a
 /// batch have to arrive in their order.
-pub(super) async fn connect(address: &Address) -> Result<Connection, StoreError> {
+pub(super) async fn connect(address: &Address, by: Use) -> Result<Connection, StoreError> {
     let connection = Connection::open(address).await?;
-    let taken = connection
-        .client()
-        .query_one("SELECT pg_try_advisory_lock($1, hashtext(current_schema()))", &[&IN_USE])
-        .await;
+    let take = match by {
+        Use::Shared => "SELECT pg_try_advisory_lock_shared($1, hashtext(current_schema()))",
+        Use::Alone => "SELECT pg_try_advisory_lock($1, hashtext(current_schema()))",
+    };
+    let taken = connection.client().query_one(take, &[&IN_USE]).await;
     if !taken.map_err(|error| connection.open_error(&error))?.get::<_, bool>(0) {
         return Err(StoreError::InUse(connection.place().to_owned()));
     }
@@ -229,10 +359,10 @@ impl Batch {
 /// Runs units in one transaction, which is committed.
 async fn units(
     connection: &Connection,
+    draft: &mut Draft,
     works: &[Work],
     retention: &Retention,
 ) -> Result<Vec<Done>, StoreError> {
-    let mut draft = Draft::default();
     for work in works {
         match work {
             Work::Accept(acceptance) => draft.announce_acceptance(acceptance),
@@ -240,14 +370,15 @@ async fn units(
             Work::Begin(_) | Work::Remember(_) => {}
         }
     }
-    load::load(connection, &mut draft).await.map_err(|error| fault::store_error(&error))?;
-    let done = works.iter().map(|work| run(&mut draft, work, retention)).collect::<Result<Vec<_>, _>>()?;
-    flush::flush(connection, &draft).await.map_err(|error| fault::store_error(&error))?;
+    load::load(connection, draft).await.map_err(|error| fault::store_error(&error))?;
+    let done = works.iter().map(|work| run(draft, work, retention)).collect::<Result<Vec<_>, _>>()?;
+    flush::flush(connection, draft).await.map_err(|error| fault::store_error(&error))?;
     Ok(done)
 }
 
 fn run(draft: &mut Draft, work: &Work, retention: &Retention) -> Result<Done, StoreError> {
     Ok(match work {
+        Work::Begin(_) | Work::Settle(_) if draft.is_moved => Done::Moved,
         Work::Accept(acceptance) => Done::Accepted(unit::accept(draft, acceptance, retention)?),
         Work::Begin(id) => {
             draft.begin(*id)?;
