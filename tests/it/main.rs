@@ -10,6 +10,7 @@ mod aliases;
 mod batch;
 mod bounds;
 mod channels;
+mod cluster;
 mod crash;
 mod credential;
 mod dry_run;

@@ -52,7 +52,12 @@ impl Done {
             Self::Accepted(accepted) => &accepted.new,
             Self::Settled(settled) => &settled.new,
             Self::Released(new) | Self::Retried(new) => new,
-            Self::Begun | Self::Remembered | Self::Moved | Self::Dropped(_) | Self::Secret(_) | Self::Purged(..) => &[],
+            Self::Begun
+            | Self::Remembered
+            | Self::Moved
+            | Self::Dropped(_)
+            | Self::Secret(_)
+            | Self::Purged(..) => &[],
         }
     }
 }

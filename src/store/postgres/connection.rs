@@ -113,7 +113,12 @@ struct Woken {
     /// The number of this connection's process at the server, whose own notifications are no news.
     own: AtomicI32,
     by_another: Notify,
+    /// The same, where it says [`SLOTS_CHANGED`].
+    to_divide: Notify,
 }
+
+/// What is said when slots are free.
+pub(super) const SLOTS_CHANGED: &str = "slots";
 
 impl Connection {
     /// Connects. A server that takes the connection and then says nothing is not waited for either.
@@ -175,6 +180,11 @@ impl Connection {
     /// Waits until another connection says something to what this one listens to.
     pub(super) async fn woken(&self) {
         self.woken.by_another.notified().await;
+    }
+
+    /// The same where that is [`SLOTS_CHANGED`].
+    pub(super) async fn woken_to_divide(&self) {
+        self.woken.to_divide.notified().await;
     }
 
     /// Whether it has ended.
@@ -246,7 +256,9 @@ where
         if let AsyncMessage::Notification(notification) = message
             && notification.process_id() != woken.own.load(Ordering::Relaxed)
         {
-            woken.by_another.notify_one();
+            let told =
+                if notification.payload() == SLOTS_CHANGED { &woken.to_divide } else { &woken.by_another };
+            told.notify_one();
         }
     }
 }

@@ -13,7 +13,7 @@ use smol_str::SmolStr;
 use tokio::time::Instant;
 use tokio_postgres::{Error, Transaction};
 
-use super::connection::Connection;
+use super::connection::{Connection, SLOTS_CHANGED};
 use super::turn;
 use crate::store::lease::{Leases, SLOTS, Slot};
 
@@ -26,8 +26,10 @@ const BEAT: Duration = Duration::from_secs(1);
 
 /// Whether the row of a node is there: see the invariants.
 pub(super) const IS_THERE: &str = "SELECT EXISTS (SELECT FROM nodes WHERE id = $1)";
-/// Wakes the other nodes.
+/// Wakes the other nodes: something was queued.
 pub(super) const WAKE: &str = "SELECT pg_notify($1, '')";
+/// The same for slots that are free, or somebody who wants some.
+const WAKE_TO_DIVIDE: &str = "SELECT pg_notify($1, $2)";
 
 /// The number of a node, which no other has ever had.
 pub(super) type NodeId = i64;
@@ -154,7 +156,7 @@ impl Membership {
         change(&transaction, &freed, None).await?;
         change(&transaction, &plan.claim, Some(id)).await?;
         if !freed.is_empty() || !gone.is_empty() || self.id.is_none() {
-            transaction.execute(WAKE, &[&self.wake]).await?;
+            transaction.execute(WAKE_TO_DIVIDE, &[&self.wake, &SLOTS_CHANGED]).await?;
         }
         transaction.commit().await?;
 
@@ -179,7 +181,7 @@ impl Membership {
         transaction.batch_execute(turn::TAKE).await?;
         transaction.execute("DELETE FROM nodes WHERE id = $1", &[&id]).await?;
         transaction.execute("UPDATE slots SET node = NULL WHERE node = $1", &[&id]).await?;
-        transaction.execute(WAKE, &[&self.wake]).await?;
+        transaction.execute(WAKE_TO_DIVIDE, &[&self.wake, &SLOTS_CHANGED]).await?;
         transaction.commit().await
     }
 
@@ -204,9 +206,16 @@ impl Membership {
         }
         if !plan.claim.is_empty() || !plan.ask_back.is_empty() {
             let (node, nodes) = (self.id, self.others + 1);
-            tracing::info!(node, nodes, more = plan.claim.len(), fewer = plan.ask_back.len(), "lanes are divided anew");
+            tracing::info!(
+                node,
+                nodes,
+                more = plan.claim.len(),
+                fewer = plan.ask_back.len(),
+                "lanes are divided anew"
+            );
         }
-        let waits = nodes.filter(|node| node.division != self.division.as_str()).count() > 0 && self.leases.held().is_empty();
+        let waits = nodes.filter(|node| node.division != self.division.as_str()).count() > 0
+            && self.leases.held().is_empty();
         if waits && !self.waits {
             tracing::warn!(
                 "the channels of other nodes share their credentials otherwise: this one delivers nothing until those are gone"
@@ -244,10 +253,8 @@ async fn change(transaction: &Transaction<'_>, slots: &[Slot], node: Option<Node
 /// in the same way hold slots at the same time.
 fn plan(own: NodeId, nodes: &BTreeMap<NodeId, Node>, slots: &BTreeMap<Slot, NodeId>) -> Plan {
     let Some(me) = nodes.get(&own) else { return Plan::default() };
-    let others_hold = slots
-        .values()
-        .filter_map(|holder| nodes.get(holder))
-        .any(|holder| holder.division != me.division);
+    let others_hold =
+        slots.values().filter_map(|holder| nodes.get(holder)).any(|holder| holder.division != me.division);
     if me.is_leaving || others_hold {
         return Plan::default();
     }
@@ -270,7 +277,11 @@ mod tests {
     }
 
     fn held(holders: impl Fn(usize) -> NodeId) -> BTreeMap<Slot, NodeId> {
-        Slot::all().enumerate().map(|(at, slot)| (slot, holders(at))).filter(|(_, holder)| *holder > 0).collect()
+        Slot::all()
+            .enumerate()
+            .map(|(at, slot)| (slot, holders(at)))
+            .filter(|(_, holder)| *holder > 0)
+            .collect()
     }
 
     #[test]

@@ -126,7 +126,10 @@ impl Writer {
         };
         let woken = async {
             match connection.filter(|_| membership.is_some()) {
-                Some(connection) => connection.woken().await,
+                Some(connection) => tokio::select! {
+                    () = connection.woken_to_divide() => Next::Beat,
+                    () = connection.woken() => Next::Look,
+                },
                 None => std::future::pending().await,
             }
         };
@@ -134,7 +137,7 @@ impl Writer {
             biased;
             command = commands.recv() => command.map_or(Next::End, Next::Do),
             () = beat => Next::Beat,
-            () = woken => Next::Look,
+            next = woken => next,
         }
     }
 

@@ -4,9 +4,7 @@
 //!
 //! `PATCHCORD_KILLS` sets how many kills (150 unless set); `PATCHCORD_SEED` repeats their moments.
 
-mod database;
 mod disk;
-mod passage;
 mod power;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,10 +14,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use self::database::Database;
-use self::disk::{Dice, Disk};
-use self::power::{number, seed};
-use crate::support::{Setup, TOKEN, Town, alone, say, until};
+pub use self::disk::Dice;
+use self::disk::Disk;
+pub use self::power::{number, seed};
+use crate::support::{Database, Setup, TOKEN, Town, alone, say, until};
 
 /// Kills of one town; more take another, since a stand-in keeps only so many requests.
 const ROUND: u64 = 50;

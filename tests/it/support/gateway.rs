@@ -85,6 +85,11 @@ impl Gateway {
         self.process.as_ref().expect("the gateway runs").terminate();
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        self.process.as_ref().expect("the gateway runs").signal(name);
+    }
+
     /// Waits for the end that [`Gateway::terminate`] asked for.
     pub fn ended(&mut self, seconds: u64) -> ExitStatus {
         self.process.take().expect("the gateway runs").wait(seconds)

@@ -21,39 +21,51 @@ pub enum Way {
     Shut = 2,
 }
 
-/// A way that runs as long as the tests do.
+/// A way that runs as long as the tests do, to one of several servers for each connection.
 pub struct Passage {
     /// Where it listens on this machine.
     pub port: u16,
-    way: Arc<AtomicU8>,
+    ways: Vec<Arc<AtomicU8>>,
 }
 
 impl Passage {
     /// One to a server, which is open.
     pub fn to(server: String) -> Self {
+        Self::among(vec![server])
+    }
+
+    /// One to several servers in turn, which are open; those that are shut are passed over.
+    pub fn among(servers: Vec<String>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let way = Arc::new(AtomicU8::new(Way::Open as u8));
-        let shared = way.clone();
+        let ways: Vec<_> = servers.iter().map(|_| Arc::new(AtomicU8::new(Way::Open as u8))).collect();
+        let shared: Vec<_> = servers.into_iter().zip(ways.clone()).collect();
         spawn(move || {
+            let mut turns = shared.iter().cycle();
             for near in listener.incoming().flatten() {
-                if shared.load(Ordering::SeqCst) == Way::Shut as u8 {
-                    continue;
-                }
-                let Ok(far) = TcpStream::connect(&server) else { continue };
+                let passable = turns.by_ref().take(shared.len()).find_map(|(server, way)| {
+                    let is_shut = way.load(Ordering::SeqCst) == Way::Shut as u8;
+                    (!is_shut).then(|| TcpStream::connect(server).ok()).flatten().map(|far| (far, way))
+                });
+                let Some((far, way)) = passable else { continue };
                 for (from, to) in [(&near, &far), (&far, &near)] {
                     let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
-                    let way = shared.clone();
+                    let way = way.clone();
                     spawn(move || carry(from, to, &way));
                 }
             }
         });
-        Self { port, way }
+        Self { port, ways }
     }
 
-    /// From now on.
+    /// From now on, to all servers.
     pub fn set(&self, way: Way) {
-        self.way.store(way as u8, Ordering::SeqCst);
+        (0..self.ways.len()).for_each(|server| self.set_to(server, way));
+    }
+
+    /// From now on, to one of the servers.
+    pub fn set_to(&self, server: usize, way: Way) {
+        self.ways[server].store(way as u8, Ordering::SeqCst);
     }
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio_postgres::{Config, NoTls, config::Host};
 
-use super::disk::Dice;
 use super::passage::{Passage, Way};
+use crate::crash::Dice;
 
 const SERVER: &str = "postgres://root@127.0.0.1:5432/test";
 
@@ -18,7 +18,8 @@ pub struct Database {
     runtime: Runtime,
     server: Config,
     name: String,
-    passage: Passage,
+    /// The ways to it, which can be held up.
+    pub ways: Vec<Passage>,
 }
 
 /// The server's address, and whether somebody said so.
@@ -40,30 +41,44 @@ impl Database {
         connected.is_ok()
     }
 
+    /// The tests' server.
+    pub fn server() -> Config {
+        server().0
+    }
+
     /// A new one.
     pub fn new() -> Self {
-        let (server, _) = server();
+        Self::on(Self::server(), 1)
+    }
+
+    /// A new one on that server, with so many ways to it.
+    pub fn on(server: Config, ways: usize) -> Self {
         let host = match server.get_hosts().first() {
             Some(Host::Tcp(host)) => host.clone(),
             _ => "127.0.0.1".to_owned(),
         };
         let port = server.get_ports().first().copied().unwrap_or(5432);
         let name = format!("t{}", patchcord::world::World::system().new_id().replace('-', ""));
-        let passage = Passage::to(format!("{host}:{port}"));
-        let database = Self { runtime: Runtime::new().unwrap(), server, name, passage };
+        let ways = (0..ways).map(|_| Passage::to(format!("{host}:{port}"))).collect();
+        let database = Self { runtime: Runtime::new().unwrap(), server, name, ways };
         database.execute(&format!("CREATE SCHEMA {}", database.name));
         database
     }
 
-    /// Its address, by the way that can be held up.
+    /// Its address, by the first way.
     pub fn address(&self) -> String {
+        self.address_by(0)
+    }
+
+    /// Its address, by one of the ways.
+    pub fn address_by(&self, way: usize) -> String {
         let user = self.server.get_user().unwrap_or("root");
         let password = self.server.get_password().map(String::from_utf8_lossy);
         let password = password.map(|password| format!(":{password}")).unwrap_or_default();
         let database = self.server.get_dbname().unwrap_or(user);
         format!(
             "postgres://{user}{password}@127.0.0.1:{}/{database}?application_name={name}&options=-csearch_path%3D{name}",
-            self.passage.port,
+            self.ways[way].port,
             name = self.name
         )
     }
@@ -76,17 +91,22 @@ impl Database {
         });
     }
 
+    /// Ends all connections to it.
+    pub fn end_connections(&self) {
+        let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name =";
+        self.execute(&format!("{sql} '{}'", self.name));
+    }
+
     /// Lets something go wrong, for a while; says what.
     pub fn trouble(&self, dice: &mut Dice) -> &'static str {
         let for_a_while = |way: Way, most: u64, dice: &mut Dice| {
-            self.passage.set(way);
+            self.ways[0].set(way);
             sleep(Duration::from_millis(dice.below(most)));
-            self.passage.set(Way::Open);
+            self.ways[0].set(Way::Open);
         };
         match dice.below(4) {
             0 => {
-                let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name =";
-                self.execute(&format!("{sql} '{}'", self.name));
+                self.end_connections();
                 "connections ended by the server"
             }
             1 => {
@@ -105,7 +125,7 @@ impl Database {
 impl Drop for Database {
     fn drop(&mut self) {
         // A gateway that was killed a moment ago may still have its locks.
-        let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name =";
-        self.execute(&format!("{sql} '{name}'; DROP SCHEMA {name} CASCADE", name = self.name));
+        self.end_connections();
+        self.execute(&format!("DROP SCHEMA {name} CASCADE", name = self.name));
     }
 }
