@@ -188,8 +188,9 @@ impl Leases {
 
     /// These slots are held from now on.
     pub(super) fn grant(&self, slots: &[Slot]) {
+        let is_going = self.is_leaving();
         self.change(slots, |place| {
-            *place = Place { since: Some(Instant::now()), is_going: false, users: place.users };
+            *place = Place { since: Some(Instant::now()), is_going, users: place.users };
         });
     }
 
@@ -212,6 +213,11 @@ impl Leases {
             shared.until.store(0, Ordering::Release);
         }
         self.give_back(&Slot::all().collect::<Vec<_>>());
+    }
+
+    /// Whether anything is under way on the strength of a slot, held or lost.
+    pub(super) fn are_used(&self) -> bool {
+        !self.those(|place| place.users > 0).is_empty()
     }
 
     /// Whether a slot is held, even if it is to be given back.

@@ -112,7 +112,7 @@ impl Membership {
         connection.listen(&self.wake).await
     }
 
-    /// The row is gone: others have what this node held.
+    /// The row is gone: others have what this node held. It enters anew when nothing of that is under way any more.
     pub(super) fn lost(&mut self) {
         if self.id.take().is_some() {
             tracing::warn!("other nodes deliver what this one did: it was not heard of in time");
@@ -124,14 +124,21 @@ impl Membership {
     /// Renews the row and divides the slots anew, in a transaction of its own.
     pub(super) async fn beat(&mut self, connection: &mut Connection) -> Result<(), Error> {
         self.next = Instant::now() + BEAT;
+        // What an earlier self began must not be settled on the row of a later one.
+        if self.id.is_none() && self.leases.are_used() {
+            return Ok(());
+        }
         let transaction = connection.transaction().await?;
         transaction.batch_execute(turn::TAKE).await?;
+        // In this order: who leaves says so before it has something to give back.
+        let unused = self.leases.unused();
         let is_leaving = self.leases.is_leaving();
         let renewed_at = Instant::now();
         if let Some(id) = self.id {
             let renew = "UPDATE nodes SET beat = beat + 1, leaving = $2 WHERE id = $1";
             if transaction.execute(renew, &[&id, &is_leaving]).await? == 0 {
                 self.lost();
+                return transaction.rollback().await;
             }
         }
         let id = match self.id {
@@ -148,7 +155,6 @@ impl Membership {
             nodes.retain(|node, _| !gone.contains(node));
             self.seen.retain(|node, _| nodes.contains_key(node));
         }
-        let unused = self.leases.unused();
         let mut freed = unused.clone();
         freed.retain(|slot| slots.get(slot) == Some(&id));
         slots.retain(|slot, _| !freed.contains(slot));

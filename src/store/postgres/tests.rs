@@ -233,3 +233,108 @@ async fn a_server_that_says_nothing_is_not_waited_for() {
         "{error:?}"
     );
 }
+
+/// A node of an installation.
+struct Node {
+    store: PostgresStore,
+    feed: FeedReader,
+}
+
+impl Node {
+    fn start(schema: &Schema, division: &str) -> Self {
+        let (feed, reader) = feed(1024);
+        let options = Options { division: Some(division.into()), ..Options::default() };
+        Self { store: PostgresStore::open(&schema.address, &options, feed).unwrap(), feed: reader }
+    }
+
+    /// How many slots it holds.
+    fn slots(&self) -> usize {
+        self.store.leases().held().len()
+    }
+}
+
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    let began = std::time::Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < Duration::from_secs(20), "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn nodes_share_the_slots_and_hand_over_what_is_not_used() {
+    let Some(schema) = Schema::new() else { return };
+    let first = Node::start(&schema, "d");
+    assert_eq!(first.slots(), 256, "the first has everything at once");
+    let second = Node::start(&schema, "d");
+    until("they share", || (first.slots(), second.slots()) == (128, 128)).await;
+    let slot = first.store.leases().held()[0];
+    assert!(!second.store.leases().holds(slot));
+    let tenure = first.store.leases().enter(slot).unwrap();
+    first.store.leases().leave();
+    until("the other has what is not used", || second.slots() == 255).await;
+    drop(tenure);
+    until("and what was", || second.slots() == 256).await;
+    let third = Node::start(&schema, "d");
+    until("a third gets its share", || third.slots() == 128).await;
+    third.store.close().await.unwrap();
+    until("and gives it back", || second.slots() == 256).await;
+}
+
+#[tokio::test]
+async fn nodes_that_divide_otherwise_wait_for_each_other() {
+    let Some(schema) = Schema::new() else { return };
+    let (old, new) = (Node::start(&schema, "old"), Node::start(&schema, "new"));
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!((old.slots(), new.slots()), (256, 0));
+    assert!(new.store.leases().are_good(), "it may do everything else");
+    old.store.close().await.unwrap();
+    until("its turn", || new.slots() == 256).await;
+}
+
+#[tokio::test]
+async fn what_one_node_accepts_the_others_are_pointed_to_in_order() {
+    let Some(schema) = Schema::new() else { return };
+    let (mut first, second) = (Node::start(&schema, "d"), Node::start(&schema, "d"));
+    let accept = |mid: &str| Acceptance { deliveries: vec![outbound("a", mid)], ..Acceptance::default() };
+    let far = second.store.accept(accept("1")).await.unwrap().new.remove(0);
+    let near = first.store.accept(accept("2")).await.unwrap().new.remove(0);
+    assert!(near.id > far.id);
+    let pointed = crate::store::Elsewhere { lane: far.lane.clone(), count: 1, newest: far.id };
+    assert_eq!(first.feed.next().await, Some(Fed::Elsewhere(pointed)));
+    assert_eq!(first.feed.next().await, Some(Fed::New(near)));
+    // A node that has nothing to write is woken.
+    let began = std::time::Instant::now();
+    let far = second.store.accept(accept("3")).await.unwrap().new.remove(0);
+    let Some(Fed::Elsewhere(pointed)) = first.feed.next().await else { panic!() };
+    assert_eq!((pointed.newest, pointed.count), (far.id, 1));
+    assert!(began.elapsed() < Duration::from_millis(900), "sooner than its next renewal");
+}
+
+#[tokio::test]
+async fn a_node_that_was_taken_for_gone_changes_nothing() {
+    let Some(schema) = Schema::new() else { return };
+    let node = Node::start(&schema, "d");
+    let accept = Acceptance { deliveries: vec![outbound("a", "1")], ..Acceptance::default() };
+    let delivery = node.store.accept(accept).await.unwrap().new.remove(0);
+    let slot = crate::store::Slot::of_lane(&delivery.lane);
+    let tenure = node.store.leases().enter(slot).unwrap();
+    run_owned(&schema.address, "DELETE FROM nodes".into()).unwrap();
+    let sent = crate::store::Ending::Sent { ids: vec![vec!["p".to_owned()]] };
+    let settlement = Settlement::new(1, Arc::clone(&delivery), 1, sent);
+    let (begun, settled) = tokio::join!(node.store.begin(delivery.id), node.store.settle(settlement.clone()));
+    assert_eq!(settled.err(), Some(StoreError::Moved));
+    assert_eq!(begun, Err(StoreError::Moved));
+    let record = node.store.show(delivery.id).await.unwrap().unwrap();
+    assert_eq!(record.state, crate::store::State::Queued);
+    assert!(!record.delivery.in_doubt);
+    // It enters anew, as another, when nothing of what it was is under way.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(node.slots(), 0);
+    let since = tenure.since();
+    drop(tenure);
+    until("it holds everything again", || node.slots() == 256 && node.store.leases().are_good()).await;
+    let again = node.store.leases().enter(slot).unwrap();
+    assert!(again.since() > since, "what was sent meanwhile is not known");
+    assert!(node.store.settle(settlement).await.unwrap().applied);
+}
