@@ -9,7 +9,7 @@ use patchcord::message::Source;
 use serde_json::json;
 
 use crate::support::{
-    BIG, FILES_TOKEN, Files, Folder, Gateway, Platform, SMALL, among_others, http, say, until,
+    BIG, Database, FILES_TOKEN, Files, Folder, Gateway, Platform, SMALL, among_others, http, say, until,
 };
 
 const KEY: &str = "a-key-for-media-urls";
@@ -244,4 +244,31 @@ fn private_addresses_are_out_of_reach_unless_allowed() {
         let log = std::fs::read_to_string(place.folder.path("gateway.log")).unwrap();
         log.contains("requests to private addresses are not allowed").then_some(())
     });
+}
+
+#[test]
+fn a_file_s_url_is_good_on_every_node_and_what_one_node_took_is_known_to_all() {
+    let _turn = among_others();
+    if !Database::is_there() {
+        return;
+    }
+    let database = Database::new();
+    let place = place(&format!("{KEPT_KEY}\nstore: \"{}\"", database.address()));
+    let folder = Folder::new();
+    folder.write("mappings/files.yaml", MAPPING);
+    let mut other = Gateway::new(&folder);
+    let installation = std::fs::read_to_string(place.gateway.config()).unwrap();
+    other.configure(&installation, &[("TOKEN", "t"), ("FILES", FILES_TOKEN)]);
+    other.start();
+    let file = json!({"file": "f1", "name": "a.html"});
+    let url = place.file("photo", &file);
+    let elsewhere = url.replace(&place.gateway.url, &other.url);
+    assert_ne!(url, elsewhere);
+    assert_eq!((get(&url, &[]).text(), get(&elsewhere, &[]).text()), (SMALL.to_owned(), SMALL.to_owned()));
+    // The same webhook to the other node is the same message.
+    let again = json!({"id": "photo", "file": "f1", "name": "a.html"});
+    let answer = http::post_json(&format!("{}/receive?word=open", other.base_url("c")), &[], &again);
+    assert_eq!(answer.status, 200);
+    place.file("last", &file);
+    assert_eq!(place.platform.received("photo").len(), 1);
 }
