@@ -227,7 +227,7 @@ impl Leases {
 
     /// The slots that are held and stay so.
     pub(super) fn held(&self) -> Vec<Slot> {
-        self.those(|place| place.is_free_to_use())
+        self.those(Place::is_free_to_use)
     }
 
     /// The slots that are to be given back and are not used any more.
