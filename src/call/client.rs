@@ -192,7 +192,10 @@ pub(super) fn classify(error: &(dyn Error + 'static)) -> TransportError {
 
 /// Nothing was written, or no more was.
 fn is_lapsed(error: &(dyn Error + 'static)) -> bool {
-    error.downcast_ref().and_then(io::Error::get_ref).is_some_and(|inner| inner.downcast_ref::<Lapsed>().is_some())
+    error
+        .downcast_ref()
+        .and_then(io::Error::get_ref)
+        .is_some_and(|inner| inner.downcast_ref::<Lapsed>().is_some())
 }
 
 fn is_timeout(error: &(dyn Error + 'static)) -> bool {

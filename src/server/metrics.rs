@@ -8,10 +8,12 @@ use axum::response::Response;
 use super::answers::plain;
 use super::routes::App;
 use crate::delivery::LaneStats;
-use crate::store::{LostCount, ParkedCount, Tally};
+use crate::store::{Leases, LostCount, ParkedCount, SLOTS, Tally};
 
 const DEAD: &str = "patchcord_dead_letters";
 const PARKED: &str = "patchcord_parked_webhooks";
+const GOOD: &str = "patchcord_node_may_send";
+const HELD: &str = "patchcord_node_slots";
 
 type Family = (&'static str, &'static str, &'static str, fn(&LaneStats) -> u64);
 
@@ -48,12 +50,25 @@ const FAMILIES: &[Family] = &[
 
 pub(super) async fn metrics(State(app): State<App>) -> Response {
     let mut text = render(&app.gateway.lanes());
+    text.push_str(&node(&app.gateway.store().leases()));
     match app.gateway.store().tally().await {
         Ok(tally) => text.push_str(&waiting(&tally)),
         // The other figures are as good without these.
         Err(error) => tracing::warn!(%error, "what waits for an operator can't be counted now"),
     }
     plain(200, &text)
+}
+
+/// How this process is doing as one of several; nothing where it is alone.
+fn node(leases: &Leases) -> String {
+    if !leases.are_shared() {
+        return String::new();
+    }
+    let (good, slots) = (u64::from(leases.are_good()), leases.held().len());
+    format!(
+        "# HELP {GOOD} Whether this node may send: it was heard of by the database lately.\n# TYPE {GOOD} gauge\n{GOOD} {good}\n\
+         # HELP {HELD} How many of the {SLOTS} slots of lanes this node delivers.\n# TYPE {HELD} gauge\n{HELD} {slots}\n"
+    )
 }
 
 /// What waits for an operator.

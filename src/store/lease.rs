@@ -135,6 +135,11 @@ impl Leases {
         self.0.shared.as_ref().is_none_or(|it| it.table().place(slot).is_free_to_use())
     }
 
+    /// The slots that are held and stay so; none where nothing is shared.
+    pub fn held(&self) -> Vec<Slot> {
+        self.those(Place::is_free_to_use)
+    }
+
     /// Begins to use a slot, if it is held.
     pub fn enter(&self, slot: Slot) -> Option<Tenure> {
         let mut since = None;
@@ -223,11 +228,6 @@ impl Leases {
     /// Whether a slot is held, even if it is to be given back.
     pub(super) fn knows(&self, slot: Slot) -> bool {
         self.0.shared.as_ref().is_some_and(|it| it.table().place(slot).since.is_some())
-    }
-
-    /// The slots that are held and stay so.
-    pub(super) fn held(&self) -> Vec<Slot> {
-        self.those(Place::is_free_to_use)
     }
 
     /// The slots that are to be given back and are not used any more.
