@@ -55,7 +55,11 @@ where
 
 impl<S> Stream<S> {
     fn may_write(&self) -> io::Result<()> {
-        if self.fence.as_ref().is_none_or(|may_send| may_send()) { Ok(()) } else { Err(io::Error::other(Lapsed)) }
+        if self.fence.as_ref().is_none_or(|may_send| may_send()) {
+            Ok(())
+        } else {
+            Err(io::Error::other(Lapsed))
+        }
     }
 }
 

@@ -21,7 +21,8 @@ use super::reserve::Reserve;
 use super::settings::{LaneSettings, SettingsOf};
 use super::stats::{Gauge, LaneStats};
 use crate::store::{
-    Delivery, DeliveryId, Elsewhere, Fed, Feed, FeedReader, Filter, Lane, LaneDepth, Leases, Slot, Store, Tenure, feed,
+    Delivery, DeliveryId, Elsewhere, Fed, Feed, FeedReader, Filter, Lane, LaneDepth, Leases, Slot, Store,
+    Tenure, feed,
 };
 use crate::world::{Millis, World};
 
@@ -293,7 +294,8 @@ impl Router {
             // A wall clock that was set back must not stretch a rest beyond the longest that there is.
             Some(now + rest.min(longest_rest))
         });
-        let full_until = tenure.since().unwrap_or(self.started).max(self.ended.remove(&lane).unwrap_or(self.started));
+        let full_until =
+            tenure.since().unwrap_or(self.started).max(self.ended.remove(&lane).unwrap_or(self.started));
         let task = lane::run(Start {
             lane,
             tenure,

@@ -39,7 +39,11 @@ impl Slot {
 
     /// The same on every node and in every version.
     fn of(name: &[&str]) -> Self {
-        let hash: [u8; 32] = name.iter().fold(Sha256::new(), |hash, it| hash.chain_update(it).chain_update([0])).finalize().into();
+        let hash: [u8; 32] = name
+            .iter()
+            .fold(Sha256::new(), |hash, it| hash.chain_update(it).chain_update([0]))
+            .finalize()
+            .into();
         Self(hash[0])
     }
 

@@ -11,15 +11,15 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
+use super::nodes::NodeId;
 use crate::expression::Value;
 use crate::memory::Remember;
 use crate::message::{IdOwner, Piece, Status};
 use crate::store::fold::Standing;
 use crate::store::ledger::{self, KeptPiece, Key, Ledger, PieceSet};
-use super::nodes::NodeId;
 use crate::store::{
-    Acceptance, Alias, Delivery, DeliveryId, Direction, Elsewhere, Ending, JournalEntry, NewDelivery, Receipt, Replay,
-    Settlement, State, StoreError, Watermark, WebhookId, unit,
+    Acceptance, Alias, Delivery, DeliveryId, Direction, Elsewhere, Ending, JournalEntry, NewDelivery,
+    Receipt, Replay, Settlement, State, StoreError, Watermark, WebhookId, unit,
 };
 use crate::world::Millis;
 

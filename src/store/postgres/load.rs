@@ -44,7 +44,20 @@ const PARKED: &str = "SELECT id FROM journal WHERE id = ANY($1) AND verdict = 'p
 
 /// The statements of this file, to be prepared.
 pub(super) const STATEMENTS: [&str; 14] = [
-    turn::TAKE, turn::LAST, nodes::IS_THERE, ELSEWHERE, SEEN, NAMES, MESSAGES, WAITING, WATERMARKS, OPEN, PIECES, BULK, QUEUED, PARKED,
+    turn::TAKE,
+    turn::LAST,
+    nodes::IS_THERE,
+    ELSEWHERE,
+    SEEN,
+    NAMES,
+    MESSAGES,
+    WAITING,
+    WATERMARKS,
+    OPEN,
+    PIECES,
+    BULK,
+    QUEUED,
+    PARKED,
 ];
 
 /// Begins a transaction, takes the turn, and reads what was announced.

@@ -204,9 +204,16 @@ impl Membership {
         }
         if !plan.claim.is_empty() || !plan.ask_back.is_empty() {
             let (node, nodes) = (self.id, self.others + 1);
-            tracing::info!(node, nodes, more = plan.claim.len(), fewer = plan.ask_back.len(), "lanes are divided anew");
+            tracing::info!(
+                node,
+                nodes,
+                more = plan.claim.len(),
+                fewer = plan.ask_back.len(),
+                "lanes are divided anew"
+            );
         }
-        let waits = nodes.filter(|node| node.division != self.division.as_str()).count() > 0 && self.leases.held().is_empty();
+        let waits = nodes.filter(|node| node.division != self.division.as_str()).count() > 0
+            && self.leases.held().is_empty();
         if waits && !self.waits {
             tracing::warn!(
                 "the channels of other nodes share their credentials otherwise: this one delivers nothing until those are gone"
@@ -244,10 +251,8 @@ async fn change(transaction: &Transaction<'_>, slots: &[Slot], node: Option<Node
 /// in the same way hold slots at the same time.
 fn plan(own: NodeId, nodes: &BTreeMap<NodeId, Node>, slots: &BTreeMap<Slot, NodeId>) -> Plan {
     let Some(me) = nodes.get(&own) else { return Plan::default() };
-    let others_hold = slots
-        .values()
-        .filter_map(|holder| nodes.get(holder))
-        .any(|holder| holder.division != me.division);
+    let others_hold =
+        slots.values().filter_map(|holder| nodes.get(holder)).any(|holder| holder.division != me.division);
     if me.is_leaving || others_hold {
         return Plan::default();
     }
@@ -270,7 +275,11 @@ mod tests {
     }
 
     fn held(holders: impl Fn(usize) -> NodeId) -> BTreeMap<Slot, NodeId> {
-        Slot::all().enumerate().map(|(at, slot)| (slot, holders(at))).filter(|(_, holder)| *holder > 0).collect()
+        Slot::all()
+            .enumerate()
+            .map(|(at, slot)| (slot, holders(at)))
+            .filter(|(_, holder)| *holder > 0)
+            .collect()
     }
 
     #[test]

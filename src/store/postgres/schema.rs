@@ -9,7 +9,8 @@ use super::fault;
 use crate::store::StoreError;
 
 /// Every migration, in order.
-const MIGRATIONS: &[&str] = &[r"
+const MIGRATIONS: &[&str] = &[
+    r"
     CREATE SEQUENCE delivery_ids MINVALUE 0;    -- the last id that was given out in deliveries
     CREATE SEQUENCE webhook_ids MINVALUE 0;     -- and in journal
 
@@ -156,7 +157,8 @@ const MIGRATIONS: &[&str] = &[r"
         name TEXT PRIMARY KEY,
         value BYTEA NOT NULL
     );
-", r"
+",
+    r"
     CREATE SEQUENCE node_ids;
 
     CREATE TABLE nodes (                -- processes that deliver
@@ -170,7 +172,16 @@ const MIGRATIONS: &[&str] = &[r"
         slot SMALLINT PRIMARY KEY,
         node BIGINT                     -- nodes.id of its holder; of one that is gone: nobody's
     ) WITH (fillfactor = 50);
-"];
+
+    CREATE TABLE calls (                -- whose values nodes share
+        name TEXT PRIMARY KEY,          -- hash of what it is
+        value TEXT,                     -- JSON
+        expires_at BIGINT,
+        maker BIGINT                    -- instead of a value: nodes.id of who makes the call; of one that is gone: nobody
+    );
+    CREATE INDEX calls_expires ON calls (expires_at);
+",
+];
 
 /// The advisory lock, in its schema, under which the tables are brought up to date, by one node at a time.
 const MIGRATING: i32 = 0x5061_7464;
