@@ -105,7 +105,12 @@ impl CallCache {
         }
         entry.wanted_at = now;
         match entry.leave {
-            Leave::Ask => return Lookup::Busy,
+            Leave::Ask => {
+                if entries.len() > MOST * 2 {
+                    entries.retain(|own, entry| own == key || !entry.is_vacant());
+                }
+                return Lookup::Busy;
+            }
             Leave::Once => entry.leave = Leave::Ask,
             Leave::Free => {}
         }
@@ -181,7 +186,7 @@ impl CallCache {
         let mut entries = self.lock();
         let entry = self.entry(&mut entries, key);
         let answer = job(entry);
-        if entry.is_idle() && entry.value.is_none() && entry.refused.is_none() {
+        if entry.is_vacant() {
             entries.remove(key);
         }
         answer
@@ -212,6 +217,11 @@ impl Entry {
     /// Whether nobody has to do with it.
     fn is_idle(&self) -> bool {
         !self.claimed && !self.has_errand && self.waiting == 0
+    }
+
+    /// Whether it may as well not be there.
+    fn is_vacant(&self) -> bool {
+        self.is_idle() && self.value.is_none() && self.refused.is_none()
     }
 }
 

@@ -4,7 +4,7 @@
 //!
 //! `PATCHCORD_KILLS` sets how many kills (150 unless set); `PATCHCORD_SEED` repeats their moments.
 
-mod database;
+pub mod database;
 mod disk;
 mod passage;
 mod power;
