@@ -50,7 +50,9 @@ impl ToPlatform {
         let whole = loop {
             match late.step() {
                 Making::Request(request) => late.answer(call::send(&*self.transport, &request).await),
-                Making::Wait(key) => self.calls.wait(&key).await,
+                Making::Wait(key) => {
+                    self.calls.wait(&key).await;
+                }
                 Making::Whole(whole) => break *whole,
                 Making::Ended(outcome) => {
                     remember.extend_from_slice(late.remembered());

@@ -1,5 +1,6 @@
 //! Takes an errand over the network.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::call::{self, CallCache, Response, Transport};
@@ -15,7 +16,7 @@ pub struct Driven {
 }
 
 /// Makes every exchange that an errand asks for.
-pub async fn drive(errand: &mut Errand<'_>, transport: &dyn Transport, calls: &CallCache) -> Driven {
+pub async fn drive(errand: &mut Errand<'_>, transport: &dyn Transport, calls: &Arc<CallCache>) -> Driven {
     let mut last = None;
     loop {
         match errand.step() {
@@ -29,7 +30,9 @@ pub async fn drive(errand: &mut Errand<'_>, transport: &dyn Transport, calls: &C
                 }
                 errand.answer(answer);
             }
-            Next::Wait(key) => calls.wait(&key).await,
+            Next::Wait(key) => {
+                calls.wait(&key).await;
+            }
             Next::Done(Outcome::Later { after }) => {
                 tokio::time::sleep(Duration::from_millis(after)).await;
                 errand.resume();

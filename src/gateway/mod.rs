@@ -15,6 +15,7 @@ mod message;
 mod parcel;
 mod poll;
 mod replay;
+mod shelf;
 mod to_platform;
 mod to_provider;
 mod webhook;
@@ -185,7 +186,11 @@ impl Gateway {
         let media = Arc::new(media);
         let channels = Arc::new(Channels::new(settings));
         let conversations = Arc::new(Conversations::default());
-        let calls = Arc::new(CallCache::default());
+        let calls = Arc::new(if store.leases().are_shared() {
+            CallCache::shared(Arc::new(shelf::InStore(store.clone())))
+        } else {
+            CallCache::default()
+        });
         let carrier = ByDirection {
             inbound: Arc::new(to_platform::ToPlatform::new(
                 channels.clone(),

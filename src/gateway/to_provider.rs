@@ -79,7 +79,14 @@ impl ToProvider {
             Ok(sending) => sending.timeout(channel.limits.timeout),
             Err(failure) => return failed("mapping", failure.to_string()),
         };
-        match sending.step() {
+        let next = loop {
+            match sending.step() {
+                // Who may make the call now makes it: the attempt's place in the rate is not used yet.
+                Next::Wait(key) if self.calls.wait(&key).await => {}
+                next => break next,
+            }
+        };
+        match next {
             Next::Request(request) => {
                 let answer = if channel.retry.in_doubt == InDoubt::Hold && !sending.is_asking() {
                     call::send_once(&*self.transport, &request).await
@@ -91,11 +98,8 @@ impl ToProvider {
                 beside.in_doubt = is_doubtful && !sending.is_asking();
                 sending.answer(answer);
             }
-            Next::Wait(key) => {
-                self.calls.wait(&key).await;
-                // All that waited would go at once now; each has a place of its own in the rate.
-                return partly(&sending.progress(), Duration::ZERO, None);
-            }
+            // All that waited would go at once now; each has a place of its own in the rate.
+            Next::Wait(_) => return partly(&sending.progress(), Duration::ZERO, None),
             Next::Done(_) => {}
         }
         beside.remember = sending.remembered().to_vec();

@@ -3,6 +3,7 @@
 //! Invariants: of a file no more is in memory than a few pieces; a file that is too large, or that nobody takes any
 //! more, is let go of; what the provider says when it refuses is not passed on.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -67,7 +68,7 @@ pub enum NoFile {
 pub async fn open(
     fetching: &mut Fetching<'_, '_>,
     transport: &dyn Transport,
-    cache: &CallCache,
+    cache: &Arc<CallCache>,
     asked: &Asked,
     max: u64,
 ) -> Result<Download, NoFile> {
@@ -85,7 +86,7 @@ pub async fn open(
 async fn find(
     fetching: &mut Fetching<'_, '_>,
     transport: &dyn Transport,
-    cache: &CallCache,
+    cache: &Arc<CallCache>,
     asked: &Asked,
 ) -> Result<Download, NoFile> {
     let mut head = asked.head;

@@ -418,7 +418,9 @@ impl<'p, 'w> Calling<'p, 'w> {
         let mut any = false;
         for key in used {
             if let Some((index, place)) = self.cached.remove(key) {
-                self.cache.forget(&place);
+                if let Some(answer) = self.known.get(key) {
+                    self.cache.forget(&place, answer);
+                }
                 let cache = self.plan.calls.get(index).and_then(|call| call.cache.as_ref());
                 if cache.is_some_and(|cache| cache.persist) {
                     self.keep(&place, None);

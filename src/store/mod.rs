@@ -20,6 +20,7 @@ mod postgres;
 mod query;
 mod records;
 mod settlement;
+mod shared_call;
 mod sqlite;
 mod status_set;
 mod unit;
@@ -31,6 +32,7 @@ pub(crate) mod testing;
 
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use smol_str::SmolStr;
 
@@ -55,6 +57,7 @@ pub use query::{
 };
 pub use records::Records;
 pub use settlement::{Ending, Settled, Settlement};
+pub use shared_call::{CallValue, SharedCall};
 pub use sqlite::{SqliteReader, SqliteStore};
 pub use status_set::StatusSet;
 
@@ -112,6 +115,19 @@ pub trait Store: Records {
 
     /// A secret of this installation: the one that is kept under that name, or `fresh`, which is kept from now on.
     fn secret(&self, name: SmolStr, fresh: Vec<u8>) -> Answer<Vec<u8>>;
+
+    /// The value of a call that nodes share, by a name that is the same on all of them, if it is good at `now` and is not
+    /// the one that would be used up at `refused`; or who makes the call. This node makes it until [`Store::end_call`], or
+    /// until the others take it for gone; it may ask again after an error, but for a call that it makes only after that.
+    fn claim_call(&self, _name: SmolStr, _refused: Option<Millis>, _now: Millis) -> Answer<SharedCall> {
+        async { Ok(SharedCall::Make) }.boxed()
+    }
+
+    /// A call that this node makes is made, and came to that value, if any. Nothing happens where this node does not make it
+    /// (any more).
+    fn end_call(&self, _name: SmolStr, _value: Option<CallValue>) -> Answer<()> {
+        async { Ok(()) }.boxed()
+    }
 
     /// Puts those of these deliveries that failed or were given up into the queue again, in this order, behind
     /// everything that is queued; they reach the [`Feed`]. Each gets a new id, is as old as `at` and has no attempts;

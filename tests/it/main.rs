@@ -31,3 +31,4 @@ mod restart;
 mod sandbox;
 mod signing;
 mod store_trouble;
+mod tokens;

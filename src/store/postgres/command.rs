@@ -5,10 +5,12 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 use tokio::sync::oneshot;
 
+use super::calls::Wanted;
 use super::purge::Table;
 use crate::memory::Remember;
 use crate::store::{
-    Acceptance, Accepted, Delivery, DeliveryId, Purged, Settled, Settlement, StoreError, WebhookId,
+    Acceptance, Accepted, CallValue, Delivery, DeliveryId, Purged, Settled, Settlement, SharedCall,
+    StoreError, WebhookId,
 };
 use crate::world::Millis;
 
@@ -26,6 +28,8 @@ pub(super) enum Chore {
     DropLost(Vec<DeliveryId>),
     DropParked(Vec<WebhookId>),
     Secret(SmolStr, Vec<u8>),
+    ClaimCall(Wanted),
+    EndCall(SmolStr, Option<CallValue>),
     Purge(Table, Millis),
 }
 
@@ -41,6 +45,8 @@ pub(super) enum Done {
     /// Nothing was written: others have what this node held.
     Moved,
     Secret(Vec<u8>),
+    Call(SharedCall),
+    CallEnded,
     /// What was removed, and whether there may be more.
     Purged(Purged, bool),
 }
@@ -57,6 +63,8 @@ impl Done {
             | Self::Moved
             | Self::Dropped(_)
             | Self::Secret(_)
+            | Self::Call(_)
+            | Self::CallEnded
             | Self::Purged(..) => &[],
         }
     }

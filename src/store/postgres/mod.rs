@@ -3,6 +3,7 @@
 //!
 //! Invariant: what is answered with success is committed. The queue to the writer is bounded.
 
+mod calls;
 mod chores;
 mod command;
 mod connection;
@@ -34,15 +35,16 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use self::calls::Wanted;
 use self::command::{Chore, Command, Done, Reply, Work};
 use self::connection::{Address, Connection};
 use self::nodes::Membership;
 use self::purge::Table;
 use self::writer::Writer;
 use super::{
-    Above, Acceptance, Accepted, Answer, Counts, Delivery, DeliveryId, Feed, Filter, Finding, Lane,
-    LaneDepth, Leases, Options, Page, ParkedFilter, Purged, Record, Records, Retention, SentPart, Settled,
-    Settlement, Store, StoreError, Tally, Webhook, WebhookId,
+    Above, Acceptance, Accepted, Answer, CallValue, Counts, Delivery, DeliveryId, Feed, Filter, Finding,
+    Lane, LaneDepth, Leases, Options, Page, ParkedFilter, Purged, Record, Records, Retention, SentPart,
+    Settled, Settlement, SharedCall, Store, StoreError, Tally, Webhook, WebhookId,
 };
 use crate::memory::{Memory, Remember};
 use crate::world::Millis;
@@ -298,6 +300,32 @@ impl Store for PostgresStore {
                 _ => None,
             },
         )
+    }
+
+    fn claim_call(&self, name: SmolStr, refused: Option<Millis>, now: Millis) -> Answer<SharedCall> {
+        if !self.leases.are_shared() {
+            return async { Ok(SharedCall::Make) }.boxed();
+        }
+        let wanted = move || Wanted { name: name.to_string(), refused, now };
+        let (commands, looked_up) = (self.commands.clone(), wanted());
+        let found = self.reader.read(move |it| async move { calls::find(&it, &looked_up).await });
+        async move {
+            if let Some(known) = found.await? {
+                return Ok(known);
+            }
+            let claim = move |reply| Command::Chore(Chore::ClaimCall(wanted()), reply);
+            ask(commands, claim, |done| match done {
+                Done::Call(call) => Some(call),
+                _ => None,
+            })
+            .await
+        }
+        .boxed()
+    }
+
+    fn end_call(&self, name: SmolStr, value: Option<CallValue>) -> Answer<()> {
+        let end = move |reply| Command::Chore(Chore::EndCall(name, value), reply);
+        self.ask(end, |done| matches!(done, Done::CallEnded).then_some(()))
     }
 
     fn release(&self, now: Millis) -> Answer<usize> {

@@ -19,11 +19,12 @@ pub(super) enum Table {
     ProviderIds,
     Waiting,
     Memory,
+    Calls,
 }
 
 impl Table {
     /// All of them, in the order in which they are gone through.
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Deliveries,
         Self::Lost,
         Self::Journal,
@@ -32,6 +33,7 @@ impl Table {
         Self::ProviderIds,
         Self::Waiting,
         Self::Memory,
+        Self::Calls,
     ];
 }
 
@@ -85,6 +87,11 @@ pub(super) async fn slice(
              WHERE memory.channel = old.channel AND memory.contact = old.contact AND memory.name = old.name",
             now,
         ),
+        Table::Calls => (
+            "DELETE FROM calls WHERE name = ANY(ARRAY(SELECT name FROM calls WHERE expires_at <= $1 \
+             OR expires_at IS NULL AND NOT EXISTS (SELECT FROM nodes WHERE id = maker) LIMIT $2))",
+            now,
+        ),
     };
     let mut gone = match table {
         Table::Journal => transaction.execute(sql, &[&before, &SLICE, &(now - keep.lost)]).await?,
@@ -101,6 +108,8 @@ pub(super) async fn slice(
         Table::Messages | Table::ProviderIds => purged.ids = gone,
         Table::Waiting => purged.receipts = gone,
         Table::Memory => purged.memories = gone,
+        // What is used up is no news.
+        Table::Calls => {}
     }
     Ok((purged, gone >= u64::try_from(SLICE).unwrap_or(u64::MAX)))
 }

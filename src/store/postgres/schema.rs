@@ -172,6 +172,14 @@ const MIGRATIONS: &[&str] = &[
         slot SMALLINT PRIMARY KEY,
         node BIGINT                     -- nodes.id of its holder; of one that is gone: nobody's
     ) WITH (fillfactor = 50);
+
+    CREATE TABLE calls (                -- whose values nodes share
+        name TEXT PRIMARY KEY,          -- hash of what it is
+        value TEXT,                     -- JSON
+        expires_at BIGINT,
+        maker BIGINT                    -- instead of a value: nodes.id of who makes the call; of one that is gone: nobody
+    );
+    CREATE INDEX calls_expires ON calls (expires_at);
 ",
 ];
 

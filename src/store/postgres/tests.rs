@@ -338,3 +338,91 @@ async fn a_node_that_was_taken_for_gone_changes_nothing() {
     assert!(again.since() > since, "what was sent meanwhile is not known");
     assert!(node.store.settle(settlement).await.unwrap().applied);
 }
+
+/// A node whose feed nobody reads.
+fn node(schema: &Schema) -> PostgresStore {
+    Node::start(schema, "d").store
+}
+
+fn call_value(json: &str, expires_at: Millis) -> CallValue {
+    CallValue { json: json.to_owned(), expires_at }
+}
+
+#[tokio::test]
+async fn one_node_makes_a_call_and_the_others_find_its_value() {
+    let Some(schema) = Schema::new() else { return };
+    let (one, other) = (node(&schema), node(&schema));
+    let ask = |it: &PostgresStore, now| it.claim_call("k".into(), None, now);
+    assert_eq!(ask(&one, 0).await.unwrap(), SharedCall::Make);
+    assert_eq!(ask(&other, 0).await.unwrap(), SharedCall::Busy);
+    assert_eq!(other.claim_call("another".into(), None, 0).await.unwrap(), SharedCall::Make);
+    other.end_call("k".into(), Some(call_value("\"theirs\"", 100))).await.unwrap();
+    assert_eq!(ask(&other, 0).await.unwrap(), SharedCall::Busy, "it was not the other's to end");
+    let value = call_value(r#"{"token":"a\u0000b"}"#, 100);
+    one.end_call("k".into(), Some(value.clone())).await.unwrap();
+    one.end_call("k".into(), None).await.unwrap();
+    for it in [&one, &other] {
+        assert_eq!(ask(it, 99).await.unwrap(), SharedCall::Found(value.clone()));
+    }
+    assert_eq!(ask(&other, 100).await.unwrap(), SharedCall::Make, "it is used up");
+    assert_eq!(ask(&one, 99).await.unwrap(), SharedCall::Busy, "for everybody");
+    other.end_call("k".into(), None).await.unwrap();
+    assert_eq!(ask(&one, 0).await.unwrap(), SharedCall::Make);
+}
+
+#[tokio::test]
+async fn a_value_that_is_no_good_is_made_anew_unless_there_is_another() {
+    let Some(schema) = Schema::new() else { return };
+    let (one, other) = (node(&schema), node(&schema));
+    let ask = |it: &PostgresStore, refused| it.claim_call("k".into(), refused, 0);
+    assert_eq!(ask(&one, Some(100)).await.unwrap(), SharedCall::Make);
+    let (first, second) = (call_value("1", 100), call_value("2", 200));
+    one.end_call("k".into(), Some(first.clone())).await.unwrap();
+    assert_eq!(ask(&other, Some(99)).await.unwrap(), SharedCall::Found(first));
+    assert_eq!(ask(&other, Some(100)).await.unwrap(), SharedCall::Make);
+    assert_eq!(ask(&one, None).await.unwrap(), SharedCall::Busy, "nobody is given what is no good");
+    other.end_call("k".into(), Some(second.clone())).await.unwrap();
+    assert_eq!(ask(&one, Some(100)).await.unwrap(), SharedCall::Found(second));
+}
+
+#[tokio::test]
+async fn calls_of_a_node_that_is_gone_are_made_by_others() {
+    let Some(schema) = Schema::new() else { return };
+    let (one, other) = (node(&schema), node(&schema));
+    let ask = |it: &PostgresStore| it.claim_call("k".into(), None, 0);
+    assert_eq!(ask(&one).await.unwrap(), SharedCall::Make);
+    one.close().await.unwrap();
+    assert_eq!(ask(&other).await.unwrap(), SharedCall::Make);
+    // One that was taken for gone makes nothing before it has entered anew, and ends nobody else's call.
+    run_owned(&schema.address, "DELETE FROM nodes".to_owned()).unwrap();
+    let third = node(&schema);
+    assert_eq!(ask(&third).await.unwrap(), SharedCall::Make);
+    other.end_call("k".into(), Some(call_value("1", 100))).await.unwrap();
+    assert_eq!(ask(&other).await.unwrap(), SharedCall::Busy);
+    let again = loop {
+        match other.claim_call("another".into(), None, 0).await {
+            Ok(answer) => break answer,
+            Err(StoreError::Moved) => tokio::time::sleep(Duration::from_millis(20)).await,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert_eq!(again, SharedCall::Make);
+}
+
+#[tokio::test]
+async fn values_that_are_used_up_and_calls_that_nobody_makes_are_purged() {
+    let Some(schema) = Schema::new() else { return };
+    let (one, other) = (node(&schema), node(&schema));
+    for (name, value) in [("old", Some(call_value("1", 100))), ("good", Some(call_value("1", 200)))] {
+        assert_eq!(one.claim_call(name.into(), None, 0).await.unwrap(), SharedCall::Make);
+        one.end_call(name.into(), value).await.unwrap();
+    }
+    for (it, name) in [(&one, "left"), (&other, "under way")] {
+        assert_eq!(it.claim_call(name.into(), None, 0).await.unwrap(), SharedCall::Make);
+    }
+    one.close().await.unwrap();
+    other.purge(100).await.unwrap();
+    let left =
+        "DO $$ BEGIN ASSERT (SELECT array_agg(name ORDER BY name) FROM calls) = '{good,under way}'; END $$";
+    run_owned(&schema.address, left.to_owned()).unwrap();
+}

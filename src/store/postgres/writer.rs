@@ -16,9 +16,9 @@ use tokio_postgres::Transaction;
 use super::command::{Chore, Command, Done, Reply, Work};
 use super::connection::{Address, Connection};
 use super::draft::Draft;
-use super::nodes::Membership;
+use super::nodes::{Membership, NodeId};
 use super::purge;
-use super::{chores, fault, flush, load, schema, turn};
+use super::{calls, chores, fault, flush, load, schema, turn};
 use crate::store::ledger::Ledger as _;
 use crate::store::{DeliveryId, Elsewhere, Feed, Retention, StoreError, WebhookId, unit};
 use crate::world::Millis;
@@ -103,8 +103,11 @@ impl Writer {
                     self.write(batch.requests).await;
                 }
                 Next::Do(Command::Chore(chore, reply)) => {
-                    let retention = self.retention;
-                    let done = self.within(async |it| one_chore(it, &chore, &retention).await).await;
+                    let (retention, node) = (self.retention, self.membership.as_ref().map(Membership::id));
+                    let done = self.within(async |it| one_chore(it, &chore, &retention, node).await).await;
+                    if matches!(done, Ok(Done::Moved)) {
+                        self.membership.iter_mut().for_each(Membership::lost);
+                    }
                     self.answer(vec![reply], done.map(|done| vec![done]));
                 }
                 Next::Do(Command::Release(now, reply)) => {
@@ -399,11 +402,14 @@ async fn one_chore(
     connection: &mut Connection,
     chore: &Chore,
     retention: &Retention,
+    node: Option<NodeId>,
 ) -> Result<Done, StoreError> {
     let failed = |error: tokio_postgres::Error| fault::store_error(&error);
     let transaction = connection.transaction().await.map_err(failed)?;
     let last = turn::take(&transaction).await.map_err(failed)?;
-    let done = in_transaction(&transaction, last, chore, retention).await.map_err(failed)?;
+    let done = in_transaction(&transaction, last, chore, retention, node.unwrap_or_default())
+        .await
+        .map_err(failed)?;
     transaction.commit().await.map_err(failed)?;
     Ok(done)
 }
@@ -413,12 +419,20 @@ async fn in_transaction(
     last: (DeliveryId, WebhookId),
     chore: &Chore,
     retention: &Retention,
+    node: NodeId,
 ) -> Result<Done, tokio_postgres::Error> {
     Ok(match chore {
         Chore::Retry(ids, at) => Done::Retried(chores::retry(transaction, last, ids, *at).await?),
         Chore::DropLost(ids) => Done::Dropped(chores::drop_lost(transaction, ids).await?),
         Chore::DropParked(ids) => Done::Dropped(chores::drop_parked(transaction, ids).await?),
         Chore::Secret(name, fresh) => Done::Secret(chores::secret(transaction, name, fresh).await?),
+        Chore::ClaimCall(wanted) => {
+            calls::claim(transaction, wanted, node).await?.map_or(Done::Moved, Done::Call)
+        }
+        Chore::EndCall(name, value) => {
+            calls::end(transaction, name, value.as_ref(), node).await?;
+            Done::CallEnded
+        }
         Chore::Purge(table, now) => {
             let (purged, may_be_more) = purge::slice(transaction, *table, *now, retention).await?;
             Done::Purged(purged, may_be_more)
