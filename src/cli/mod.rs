@@ -13,6 +13,7 @@ mod messages;
 mod open_files;
 mod sandbox;
 mod schema;
+mod seat;
 mod serve;
 mod stand_in;
 mod store;

@@ -86,7 +86,8 @@ async fn sandbox(args: &Args, database: &str) -> Result<Verdict, Trouble> {
     });
     let webhook_url = format!("{platform_url}/custom/channel/webhook/");
     let settings = settings(database, &gateway_url, webhook_url, &provider_url)?;
-    let gateway = Gateway::start(settings, world.clone()).map_err(|error| Trouble(error.to_string()))?;
+    let gateway =
+        Gateway::start(settings, world.clone(), None).map_err(|error| Trouble(error.to_string()))?;
     let gateway = Arc::new(gateway);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let limits = ServerSettings { drain: Duration::from_secs(5), ..ServerSettings::default() };

@@ -56,7 +56,9 @@ async fn serve(settings: Settings) -> Result<Verdict, Trouble> {
         }
     };
     let (channels, public_url) = (settings.channels.len(), settings.public_url.clone());
-    let gateway = Gateway::start(settings, World::system()).map_err(|error| Trouble(error.to_string()))?;
+    let seat = super::seat::seat(address);
+    let gateway =
+        Gateway::start(settings, World::system(), seat).map_err(|error| Trouble(error.to_string()))?;
     let gateway = Arc::new(gateway);
     tracing::info!(%address, public_url, channels, "serving");
     let stopped = async {

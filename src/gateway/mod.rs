@@ -140,10 +140,11 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Starts: opens the store, and goes on with what is in it.
-    pub fn start(settings: Settings, world: World) -> Result<Self, StartError> {
+    /// Starts: opens the store, and goes on with what is in it. `seat`: see [`store::Node`].
+    pub fn start(settings: Settings, world: World, seat: Option<SmolStr>) -> Result<Self, StartError> {
         let (feed, reader) = store::feed(FEED);
-        let store = open_store(&settings, feed, Some(division(&settings, &world)))?;
+        let node = store::Node { division: division(&settings, &world), seat };
+        let store = open_store(&settings, feed, Some(node))?;
         let leases = store.leases();
         let transport = if leases.are_shared() {
             HttpTransport::fenced(settings.network, Arc::new(move || leases.are_good()))?
@@ -288,14 +289,14 @@ impl Gateway {
     }
 }
 
-/// The store of an installation; `division`: see [`store::Options`].
+/// The store of an installation; `node`: see [`store::Options`].
 fn open_store(
     settings: &Settings,
     feed: Feed,
-    division: Option<SmolStr>,
+    node: Option<store::Node>,
 ) -> Result<Arc<dyn Store>, StoreError> {
     let retention = settings.retention();
-    store::open(&settings.store, &store::Options { retention, division, ..store::Options::default() }, feed)
+    store::open(&settings.store, &store::Options { retention, node, ..store::Options::default() }, feed)
 }
 
 /// A word for which channels share a credential: nodes for which it is the same agree on who delivers what.

@@ -162,14 +162,23 @@ pub struct Options {
     pub queue: usize,
     /// How many reads run at once.
     pub readers: usize,
-    /// What makes this process one of the nodes that deliver, where a database can have several: all of them divide the
-    /// lanes in the same way that have the same word here. The others read, and write what they are asked for.
-    pub division: Option<SmolStr>,
+    /// What makes this process one of the nodes that deliver, where a database can have several. The others read, and write
+    /// what they are asked for.
+    pub node: Option<Node>,
+}
+
+/// A process that delivers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// How it divides the lanes: in the same way as all for which this is the same.
+    pub division: SmolStr,
+    /// What only one process at a time can have: whoever had it before is gone.
+    pub seat: Option<SmolStr>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { retention: Retention::default(), queue: 4096, readers: 2, division: None }
+        Self { retention: Retention::default(), queue: 4096, readers: 2, node: None }
     }
 }
 

@@ -90,9 +90,9 @@ impl PostgresStore {
     pub fn open(address: &str, options: &Options, feed: Feed) -> Result<Self, StoreError> {
         let address = Address::parse(address)?;
         let (commands, requests) = mpsc::channel(options.queue.max(1));
-        let (retention, division) = (options.retention, options.division.clone());
-        let leases = if division.is_some() { Leases::shared() } else { Leases::whole() };
-        let membership = division.map(|division| Membership::new(division, leases.clone()));
+        let (retention, node) = (options.retention, options.node.clone());
+        let leases = if node.is_some() { Leases::shared() } else { Leases::whole() };
+        let membership = node.map(|node| Membership::new(node, leases.clone()));
         let (runtime, thread) = on_a_thread(address.clone(), async move |address| {
             Ok(Writer::open(address, membership, retention, feed).await?.run(requests))
         })?;

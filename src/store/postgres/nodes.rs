@@ -9,12 +9,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use smol_str::SmolStr;
 use tokio::time::Instant;
 use tokio_postgres::{Error, Transaction};
 
 use super::connection::{Connection, SLOTS_CHANGED};
 use super::turn;
+use crate::store;
 use crate::store::lease::{Leases, SLOTS, Slot};
 
 /// How long a row that is not renewed is good.
@@ -37,8 +37,7 @@ pub(super) type NodeId = i64;
 /// This process as a node.
 pub(super) struct Membership {
     leases: Leases,
-    /// How it divides the lanes among the slots.
-    division: SmolStr,
+    node: store::Node,
     id: Option<NodeId>,
     /// Which renewal of each other node was seen, and when at first.
     seen: HashMap<NodeId, (i64, Instant)>,
@@ -66,10 +65,10 @@ struct Plan {
 }
 
 impl Membership {
-    pub(super) fn new(division: SmolStr, leases: Leases) -> Self {
+    pub(super) fn new(node: store::Node, leases: Leases) -> Self {
         Self {
             leases,
-            division,
+            node,
             id: None,
             seen: HashMap::new(),
             next: Instant::now(),
@@ -141,11 +140,15 @@ impl Membership {
                 return transaction.rollback().await;
             }
         }
+        let (division, seat) = (self.node.division.as_str(), self.node.seat.as_deref());
         let id = match self.id {
             Some(id) => id,
             None => {
-                let enter = "INSERT INTO nodes (id, division, beat, leaving) VALUES (nextval('node_ids'), $1, 0, $2) RETURNING id";
-                transaction.query_one(enter, &[&self.division.as_str(), &is_leaving]).await?.get(0)
+                // Its seat was another's, which is gone then: nobody has to wait for that to show.
+                transaction.execute("DELETE FROM nodes WHERE seat = $1", &[&seat]).await?;
+                let enter = "INSERT INTO nodes (id, division, seat, beat, leaving) \
+                             VALUES (nextval('node_ids'), $1, $2, 0, $3) RETURNING id";
+                transaction.query_one(enter, &[&division, &seat, &is_leaving]).await?.get(0)
             }
         };
         let (mut nodes, mut slots) = read(&transaction).await?;
@@ -220,7 +223,7 @@ impl Membership {
                 "lanes are divided anew"
             );
         }
-        let waits = nodes.filter(|node| node.division != self.division.as_str()).count() > 0
+        let waits = nodes.filter(|node| node.division != self.node.division.as_str()).count() > 0
             && self.leases.held().is_empty();
         if waits && !self.waits {
             tracing::warn!(

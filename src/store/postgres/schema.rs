@@ -164,6 +164,7 @@ const MIGRATIONS: &[&str] = &[
     CREATE TABLE nodes (                -- processes that deliver
         id BIGINT PRIMARY KEY,
         division TEXT NOT NULL,         -- how they divide the lanes among the slots
+        seat TEXT,                      -- what only one of them can have at a time
         beat BIGINT NOT NULL,           -- rises with every renewal
         leaving BOOLEAN NOT NULL        -- gives up what it holds
     ) WITH (fillfactor = 50);

@@ -242,8 +242,13 @@ struct Node {
 
 impl Node {
     fn start(schema: &Schema, division: &str) -> Self {
+        Self::start_on(schema, division, None)
+    }
+
+    fn start_on(schema: &Schema, division: &str, seat: Option<&str>) -> Self {
         let (feed, reader) = feed(1024);
-        let options = Options { division: Some(division.into()), ..Options::default() };
+        let node = crate::store::Node { division: division.into(), seat: seat.map(Into::into) };
+        let options = Options { node: Some(node), ..Options::default() };
         Self { store: PostgresStore::open(&schema.address, &options, feed).unwrap(), feed: reader }
     }
 
@@ -279,6 +284,16 @@ async fn nodes_share_the_slots_and_hand_over_what_is_not_used() {
     until("a third gets its share", || third.slots() == 128).await;
     third.store.close().await.unwrap();
     until("and gives it back", || second.slots() == 256).await;
+}
+
+#[tokio::test]
+async fn who_has_a_seat_has_what_its_last_holder_had() {
+    let Some(schema) = Schema::new() else { return };
+    let (one, _other) = (Node::start_on(&schema, "d", Some("a")), Node::start_on(&schema, "d", Some("b")));
+    until("they share", || one.slots() == 128).await;
+    // As if its process had been killed: its row stays.
+    let next = Node::start_on(&schema, "d", Some("a"));
+    assert_eq!(next.slots(), 128);
 }
 
 #[tokio::test]
