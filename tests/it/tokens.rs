@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::Database;
 use crate::support::{Api, Asked, Folder, Gateway, Platform, TOKEN, among_others, http, say, until};
@@ -161,9 +161,9 @@ fn tokens_outlive_the_node_that_fetched_them() {
         began.elapsed().as_secs_f64()
     ));
     assert_eq!(cluster.provider.asked().len(), CHANNELS.len());
-    let refused: Vec<Value> =
-        cluster.provider.api.asked("/send").into_iter().map(|asked| asked.json).collect();
-    assert_eq!(refused.len(), 2 * CHANNELS.len(), "each text once: {refused:?}");
+    let asked = cluster.provider.api.asked("/send");
+    let second = asked.iter().filter(|asked| asked.json["text"] == "second").count();
+    assert_eq!(second, CHANNELS.len(), "no token was refused: {asked:?}");
 }
 
 #[test]
