@@ -100,11 +100,8 @@ impl Disk {
         async move {
             pass(fate.before).await;
             let failed = || Err(StoreError::Unavailable("the disk is sick".into()));
-            let result = if fate.refused && !fate.mute {
-                failed()
-            } else {
-                store.ask(shares, operation, done).await
-            };
+            let result =
+                if fate.refused && !fate.mute { failed() } else { store.ask(shares, operation, done).await };
             pass(fate.after).await;
             // Nobody is left to be answered by a process that is gone.
             if !alive.load(Ordering::SeqCst) {
@@ -116,7 +113,6 @@ impl Disk {
         }
         .boxed()
     }
-
 }
 
 async fn pass(time: Duration) {

@@ -93,7 +93,7 @@ async fn happen(place: Place, schedule: Schedule, dice: &Dice, depth: Depth) -> 
     let (mail, post_box) = tokio::sync::mpsc::unbounded_channel();
     let network = Network {
         dice: Dice::new(dice.number()),
-        log: Log::new(wall.clone()),
+        log: Log::new(wall),
         weather: Mutex::new(schedule.weather),
         latency: schedule.latency,
         receipts: schedule.receipts,
@@ -113,7 +113,7 @@ async fn happen(place: Place, schedule: Schedule, dice: &Dice, depth: Depth) -> 
         Depth::Gateway => (Whole::Gateway(schedule.lanes.clone()), house::lanes(&schedule.lanes)),
     };
     let (network, post, feed) = (Arc::new(network), schedule.post, schedule.feed);
-    let town = Town::new(wall, world, network, faults, whole, post, feed, place);
+    let town = Town::new(world, network, faults, whole, post, feed, place);
     town.listen(post_box);
     town.start();
     for (at, deed) in schedule.deeds {

@@ -31,10 +31,17 @@ fn promises_hold_in_random_schedules_of_the_gateway() {
 }
 
 #[test]
-fn promises_hold_in_random_schedules_on_postgresql() {
+fn promises_hold_in_random_schedules_with_the_engine_on_postgresql() {
     let Some(database) = Database::new() else { return };
-    let count = number("PATCHCORD_SCHEDULES_POSTGRES").unwrap_or(60);
-    hold("Engine on PostgreSQL", count, 1, |seed| on_postgresql(&database, seed, Depth::Engine));
+    let run = |seed| on_postgresql(&database, seed, Depth::Engine);
+    hold("Engine on PostgreSQL", schedules_on_postgresql(), 1, run);
+}
+
+#[test]
+fn promises_hold_in_random_schedules_with_the_gateway_on_postgresql() {
+    let Some(database) = Database::new() else { return };
+    let run = |seed| on_postgresql(&database, seed, Depth::Gateway);
+    hold("Gateway on PostgreSQL", schedules_on_postgresql() / 5, 1, run);
 }
 
 /// Runs the schedule of a seed on an empty database; in every second of them what comes at one moment shares a commit.
@@ -46,6 +53,11 @@ fn on_postgresql(database: &Database, seed: u64, depth: Depth) -> Run {
 /// How many schedules there are.
 fn schedules() -> u64 {
     number("PATCHCORD_SCHEDULES").unwrap_or(2000)
+}
+
+/// About twenty seconds of them.
+fn schedules_on_postgresql() -> u64 {
+    number("PATCHCORD_SCHEDULES_POSTGRES").unwrap_or(100)
 }
 
 fn processors() -> usize {
@@ -97,15 +109,20 @@ fn hold(name: &str, count: u64, at_once: usize, run: impl Fn(u64) -> Run + Sync)
 
 #[test]
 fn the_same_seed_gives_the_same_run() {
-    for (depth, seeds) in [(Depth::Engine, 200), (Depth::Gateway, 20)] {
-        let mut runs = BTreeSet::new();
-        for seed in 0..seeds {
-            let (one, two) = (run(seed, depth), run(seed, depth));
-            let text = trace(&one.entries);
-            assert_eq!(text, trace(&two.entries), "{depth:?} {seed}");
-            assert_eq!(one.records, two.records, "{depth:?} {seed}");
-            runs.insert(text);
-        }
-        assert_eq!(runs.len() as u64, seeds, "different seeds give different runs");
+    gives_the_same(Depth::Engine, 200, |seed| run(seed, Depth::Engine));
+    gives_the_same(Depth::Gateway, 20, |seed| run(seed, Depth::Gateway));
+    let Some(database) = Database::new() else { return };
+    gives_the_same(Depth::Engine, 10, |seed| on_postgresql(&database, seed, Depth::Engine));
+}
+
+fn gives_the_same(depth: Depth, seeds: u64, run: impl Fn(u64) -> Run) {
+    let mut runs = BTreeSet::new();
+    for seed in 0..seeds {
+        let (one, two) = (run(seed), run(seed));
+        let text = trace(&one.entries);
+        assert_eq!(text, trace(&two.entries), "{depth:?} {seed}");
+        assert_eq!(one.records, two.records, "{depth:?} {seed}");
+        runs.insert(text);
     }
+    assert_eq!(runs.len() as u64, seeds, "different seeds give different runs");
 }

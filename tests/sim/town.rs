@@ -77,7 +77,6 @@ pub struct Town {
 
 impl Town {
     pub fn new(
-        wall: Wall,
         world: World,
         network: Arc<Network>,
         faults: Faults,
@@ -88,7 +87,7 @@ impl Town {
     ) -> Arc<Self> {
         let log = network.log.clone();
         Arc::new(Self {
-            wall,
+            wall: log.wall.clone(),
             log,
             world,
             network,
