@@ -9,8 +9,12 @@ use std::sync::{Arc, Mutex};
 use patchcord::store::{Answer, Feed, Options, PostgresStore, SqliteStore, Store, StoreError};
 use tokio::runtime::Handle;
 use tokio::task::yield_now;
+use tokio::time::{Duration, Instant, sleep_until};
 
 use super::database::Database;
+
+/// How long a commit takes, while which requests gather for the next.
+const COMMIT: Duration = Duration::from_millis(20);
 
 /// Where a run keeps its data.
 #[derive(Clone)]
@@ -21,7 +25,7 @@ pub enum Place {
     Database {
         address: String,
         runtime: Handle,
-        /// Whether requests of one moment come to the store together, and so into one commit.
+        /// Whether requests gather while a commit is made, and so share one.
         together: bool,
     },
 }
@@ -52,7 +56,8 @@ pub struct Access(Now);
 /// Where requests to a database are made, while the run's own thread waits.
 struct Aside {
     runtime: Handle,
-    together: bool,
+    /// Since when commits are made one after another, where requests gather.
+    together: Option<Instant>,
     /// What waits for the answers to what was handed over, in that order.
     waiting: Mutex<VecDeque<Box<dyn FnOnce() + Send>>>,
 }
@@ -73,8 +78,9 @@ impl Base {
             (Place::Database { address, runtime, together }, before) => {
                 close(before);
                 let store = PostgresStore::open(address, &options, feed).unwrap();
-                let (runtime, waiting) = (runtime.clone(), Mutex::default());
-                Now::Database(Arc::new(store), Arc::new(Aside { runtime, together: *together, waiting }))
+                let (runtime, together) = (runtime.clone(), together.then(Instant::now));
+                let aside = Aside { runtime, together, waiting: Mutex::default() };
+                Now::Database(Arc::new(store), Arc::new(aside))
             }
         };
         Access(self.now.insert(now).clone())
@@ -117,8 +123,10 @@ impl Access {
             }
             Now::Database(store, aside) => (store, aside),
         };
-        if !(shares && aside.together) {
-            aside.catch_up();
+        let together = aside.together.filter(|_| shares);
+        match together {
+            Some(began) => sleep_until(next_commit(began)).await,
+            None => aside.catch_up(),
         }
         let answer = aside.hand_over(store, request);
         let (told, result) = channel();
@@ -130,8 +138,8 @@ impl Access {
             let _ = told.send(result);
         };
         aside.waiting.lock().unwrap().push_back(Box::new(wait));
-        if shares && aside.together {
-            // Whatever else can be done at this moment is done first.
+        if together.is_some() {
+            // What else has gathered is handed over first.
             yield_now().await;
         }
         aside.catch_up();
@@ -144,6 +152,11 @@ impl Access {
             aside.catch_up();
         }
     }
+}
+
+fn next_commit(began: Instant) -> Instant {
+    let made = began.elapsed().as_millis() / COMMIT.as_millis();
+    began + COMMIT * u32::try_from(made + 1).unwrap()
 }
 
 impl Aside {

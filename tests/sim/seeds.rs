@@ -44,7 +44,7 @@ fn promises_hold_in_random_schedules_with_the_gateway_on_postgresql() {
     hold("Gateway on PostgreSQL", schedules_on_postgresql() / 5, 1, run);
 }
 
-/// Runs the schedule of a seed on an empty database; in every second of them what comes at one moment shares a commit.
+/// Runs the schedule of a seed on an empty database; in every second of them requests gather while a commit is made.
 fn on_postgresql(database: &Database, seed: u64, depth: Depth) -> Run {
     database.empty();
     run_on(Place::database(database, seed % 2 == 1), seed, depth)
