@@ -22,10 +22,14 @@ pub const COMMAND: &str = "by-hand-postgres";
 const BATCH: usize = 256;
 /// As the gateway has it: no plan that was made while the table was small, and nothing compiled anew each time.
 const SESSION: &str = "SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan; SET jit = off";
-const TABLE: &str = "CREATE TABLE queue (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body BYTEA NOT NULL)";
+const TABLE: &str =
+    "CREATE TABLE queue (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body BYTEA NOT NULL)";
 const INSERT: &str = "INSERT INTO queue (body) SELECT * FROM unnest($1::bytea[])";
 const READ: &str = "SELECT id, body FROM queue WHERE id > $1 ORDER BY id LIMIT 256";
 const DELETE: &str = "DELETE FROM queue WHERE id = ANY($1)";
+
+/// A webhook with its place in the table.
+type Stored = (i64, Vec<u8>);
 
 /// Starts it as a process of its own, in the folder's schema; with a sink it posts on what it gets.
 pub fn start(folder: &Folder, sink: Option<SocketAddr>) -> Process {
@@ -100,11 +104,7 @@ async fn deliver(client: Client, sink: SocketAddr, inserted: Arc<Notify>) {
     }
 }
 
-async fn forward(
-    sink: SocketAddr,
-    queue: Arc<Mutex<Receiver<(i64, Vec<u8>)>>>,
-    delivered: UnboundedSender<i64>,
-) {
+async fn forward(sink: SocketAddr, queue: Arc<Mutex<Receiver<Stored>>>, delivered: UnboundedSender<i64>) {
     let mut wire = Wire::connect(sink).await.unwrap();
     loop {
         let Some((id, body)) = queue.lock().await.recv().await else { return };

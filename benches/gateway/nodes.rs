@@ -31,7 +31,9 @@ enum Row {
 /// All rows in turn, several times; prints the medians.
 pub fn nodes(scale: &Scale) {
     let Some(server) = &scale.postgres else {
-        eprintln!("`nodes` measures a PostgreSQL: set PATCHCORD_BENCH_POSTGRES=postgres://USER@HOST/DATABASE");
+        eprintln!(
+            "`nodes` measures a PostgreSQL: set PATCHCORD_BENCH_POSTGRES=postgres://USER@HOST/DATABASE"
+        );
         std::process::exit(2);
     };
     let nodes = scale.nodes.iter().map(|count| Row::Postgres(*count));
@@ -44,7 +46,8 @@ pub fn nodes(scale: &Scale) {
         }
     }
     head();
-    let table: Vec<[Figures; 2]> = runs.iter().map(|ways| ways.each_ref().map(|runs| medians(runs))).collect();
+    let table: Vec<[Figures; 2]> =
+        runs.iter().map(|ways| ways.each_ref().map(|runs| medians(runs))).collect();
     for (row, figures) in rows.iter().zip(&table) {
         row.print(figures, &table[0]);
     }
@@ -65,7 +68,8 @@ impl Row {
         let folder = Folder::on((self != Self::Sqlite).then(|| server.to_owned()));
         let sink = Sink::start();
         let platform_rate = if delivers { "unlimited" } else { "1/s" };
-        let installation = Installation { sink: sink.address, platform_rate, chats: CHANNELS as usize, channels: 0 };
+        let installation =
+            Installation { sink: sink.address, platform_rate, chats: CHANNELS as usize, channels: 0 };
         installation.write(&folder);
         let processes = match self {
             Self::ByHand => vec![by_hand_postgres::start(&folder, delivers.then_some(sink.address))],

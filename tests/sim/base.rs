@@ -2,10 +2,11 @@
 //!
 //! Invariant: time does not go on while a request is at a database, however long that takes: the thread of the run waits.
 
-use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, join_all};
 use patchcord::store::{Answer, Feed, Options, PostgresStore, SqliteStore, Store, StoreError};
 use tokio::runtime::Handle;
 use tokio::task::yield_now;
@@ -46,7 +47,7 @@ pub struct Base {
 #[derive(Clone)]
 enum Now {
     Memory(Arc<SqliteStore>),
-    Database(Arc<PostgresStore>, Arc<Aside>),
+    Database(Arc<Aside>),
 }
 
 /// What a process has of the store.
@@ -55,11 +56,20 @@ pub struct Access(Now);
 
 /// Where requests to a database are made, while the run's own thread waits.
 struct Aside {
+    store: Arc<PostgresStore>,
     runtime: Handle,
     /// Since when commits are made one after another, where requests gather.
     together: Option<Instant>,
-    /// What waits for the answers to what was handed over, in that order.
-    waiting: Mutex<VecDeque<Box<dyn FnOnce() + Send>>>,
+    waiting: Mutex<Vec<Request>>,
+}
+
+type Make = Box<dyn FnOnce(&dyn Store) -> BoxFuture<'static, ()> + Send>;
+
+/// A request that waits to be made.
+struct Request {
+    make: Make,
+    /// Waits for the answer, and tells everybody of it.
+    tell: Box<dyn FnOnce() + Send>,
 }
 
 impl Base {
@@ -78,9 +88,12 @@ impl Base {
             (Place::Database { address, runtime, together }, before) => {
                 close(before);
                 let store = PostgresStore::open(address, &options, feed).unwrap();
-                let (runtime, together) = (runtime.clone(), together.then(Instant::now));
-                let aside = Aside { runtime, together, waiting: Mutex::default() };
-                Now::Database(Arc::new(store), Arc::new(aside))
+                Now::Database(Arc::new(Aside {
+                    store: Arc::new(store),
+                    runtime: runtime.clone(),
+                    together: together.then(Instant::now),
+                    waiting: Mutex::default(),
+                }))
             }
         };
         Access(self.now.insert(now).clone())
@@ -98,9 +111,11 @@ impl Base {
 }
 
 fn close(now: Option<Now>) {
-    if let Some(Now::Database(store, aside)) = now {
+    if let Some(Now::Database(aside)) = now {
         aside.catch_up();
-        aside.hand_over(&store, |store| store.close()).recv().unwrap().unwrap();
+        let closed = aside.put(|store| store.close(), |()| {});
+        aside.catch_up();
+        closed.recv().unwrap().unwrap();
     }
 }
 
@@ -113,7 +128,7 @@ impl Access {
         request: impl FnOnce(&dyn Store) -> Answer<T> + Send + 'static,
         done: impl FnOnce(&T) + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (store, aside) = match &self.0 {
+        let aside = match &self.0 {
             Now::Memory(store) => {
                 let result = request(&**store).await;
                 if let Ok(result) = &result {
@@ -121,34 +136,29 @@ impl Access {
                 }
                 return result;
             }
-            Now::Database(store, aside) => (store, aside),
+            Now::Database(aside) => aside,
         };
-        let together = aside.together.filter(|_| shares);
-        match together {
-            Some(began) => sleep_until(next_commit(began)).await,
-            None => aside.catch_up(),
-        }
-        let answer = aside.hand_over(store, request);
-        let (told, result) = channel();
-        let wait = move || {
-            let result = answer.recv().unwrap_or(Err(StoreError::Closed));
-            if let Ok(result) = &result {
-                done(result);
+        match aside.together.filter(|_| shares) {
+            None => {
+                aside.catch_up();
+                let answer = aside.put(request, done);
+                aside.catch_up();
+                answer.recv().unwrap()
             }
-            let _ = told.send(result);
-        };
-        aside.waiting.lock().unwrap().push_back(Box::new(wait));
-        if together.is_some() {
-            // What else has gathered is handed over first.
-            yield_now().await;
+            Some(began) => {
+                sleep_until(next_commit(began)).await;
+                let answer = aside.put(request, done);
+                // What else has gathered comes first.
+                yield_now().await;
+                aside.catch_up();
+                answer.recv().unwrap()
+            }
         }
-        aside.catch_up();
-        result.recv().unwrap()
     }
 
-    /// Waits for what is under way, so that everybody knows of it who must.
+    /// Lets what waits be done.
     pub fn catch_up(&self) {
-        if let Now::Database(_, aside) = &self.0 {
+        if let Now::Database(aside) = &self.0 {
             aside.catch_up();
         }
     }
@@ -160,24 +170,41 @@ fn next_commit(began: Instant) -> Instant {
 }
 
 impl Aside {
-    fn hand_over<T: Send + 'static>(
+    /// Takes a request, whose answer will be there when all have been made.
+    fn put<T: Send + 'static>(
         &self,
-        store: &Arc<PostgresStore>,
         request: impl FnOnce(&dyn Store) -> Answer<T> + Send + 'static,
+        done: impl FnOnce(&T) + Send + 'static,
     ) -> Receiver<Result<T, StoreError>> {
-        let (told, answer) = channel();
-        let store = Arc::clone(store);
-        self.runtime.spawn(async move {
-            let _ = told.send(request(&*store).await);
-        });
-        answer
+        let ((answers, answer), (told, result)) = (channel(), channel());
+        let make = |store: &dyn Store| {
+            let answer = request(store);
+            async move { drop(answers.send(answer.await)) }.boxed()
+        };
+        let tell = move || {
+            let result = answer.recv().unwrap();
+            if let Ok(result) = &result {
+                done(result);
+            }
+            let _ = told.send(result);
+        };
+        self.waiting.lock().unwrap().push(Request { make: Box::new(make), tell: Box::new(tell) });
+        result
     }
 
+    /// Makes all requests that wait, in their order, and waits for the answers to all of them: meanwhile the store wakes
+    /// nobody.
     fn catch_up(&self) {
-        loop {
-            let next = self.waiting.lock().unwrap().pop_front();
-            let Some(wait) = next else { return };
-            wait();
+        let waiting = std::mem::take(&mut *self.waiting.lock().unwrap());
+        if waiting.is_empty() {
+            return;
         }
+        let (make, tell): (Vec<_>, Vec<_>) = waiting.into_iter().map(|it| (it.make, it.tell)).unzip();
+        let store = Arc::clone(&self.store);
+        self.runtime.spawn(async move {
+            // Some are handed over when they are made, others when they are first waited for.
+            join_all(make.into_iter().map(async |make| make(&*store).await)).await
+        });
+        tell.into_iter().for_each(|tell| tell());
     }
 }

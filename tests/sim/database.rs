@@ -56,7 +56,7 @@ impl Database {
         &self.address
     }
 
-    /// What requests to it are made on: one thread, which begins them in the order in which they are handed over.
+    /// What requests to it are made on.
     pub fn runtime(&self) -> Handle {
         self.runtime.handle().clone()
     }

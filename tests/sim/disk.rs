@@ -81,7 +81,7 @@ impl Disk {
         Self { store, life, alive, log, faults, open }
     }
 
-    /// What was handed to the disk is durable now, or never will be.
+    /// Lets what was handed to the disk become durable.
     pub fn catch_up(&self) {
         self.store.catch_up();
     }
