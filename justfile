@@ -24,7 +24,7 @@ test:
 
 # The simulator: random schedules and scenarios (`cargo test` runs a fiftieth of them)
 simulate schedules="100000":
-    PATCHCORD_SCHEDULES={{schedules}} cargo test --locked --profile sim --test sim -- --nocapture
+    PATCHCORD_SCHEDULES={{schedules}} PATCHCORD_SCHEDULES_POSTGRES=$(( {{schedules}} / 100 )) cargo test --locked --profile sim --test sim -- --nocapture
 
 # The mappings: every problem, every test
 mappings:
@@ -52,7 +52,7 @@ deny:
     cargo fetch --locked --quiet
     cargo deny --offline --locked check bans licenses sources
 
-# Figures, all or by case (expression mapping lane accept to-platform to-provider moderate pace idle load restart soak)
+# Figures, all or by case (expression mapping lane accept to-platform to-provider moderate pace idle load restart nodes soak)
 bench *cases:
     #!/usr/bin/env bash
     set -euo pipefail

@@ -60,7 +60,7 @@ fn delivery(number: usize, channels: usize, at: i64) -> NewDelivery {
 /// How long a start takes with all that queued, and how much memory; the usual 20/s keep it queued.
 pub fn restart(scale: &Scale) {
     let (folder, sink) = (Folder::new(), Sink::start());
-    Installation { sink: sink.address, platform_rate: "20/s", channels: 1 }.write(&folder);
+    Installation { sink: sink.address, platform_rate: "20/s", chats: 1, channels: 1 }.write(&folder);
     let began = Instant::now();
     fill(&folder.store(), 1, scale.queued);
     let filled = began.elapsed().as_secs_f64();
@@ -87,7 +87,7 @@ pub fn restart(scale: &Scale) {
 /// How fast they leave where nothing holds them, and in how much memory.
 fn drain(folder: &Folder, scale: &Scale) {
     let sink = Sink::start();
-    Installation { sink: sink.address, platform_rate: "unlimited", channels: 1 }.write(folder);
+    Installation { sink: sink.address, platform_rate: "unlimited", chats: 1, channels: 1 }.write(folder);
     let process = Process::serve(&folder.0);
     sink.wait(1, Duration::from_secs(20));
     let (before, came) = (process.usage().cpu, sink.count());

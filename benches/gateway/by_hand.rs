@@ -24,9 +24,10 @@ use super::process::{Process, free_address};
 /// The first argument of the process that does it.
 pub const COMMAND: &str = "by-hand";
 /// How many requests to the sink are under way at most.
-const AT_ONCE: usize = 32;
+pub const AT_ONCE: usize = 32;
 
-type Job = (Bytes, oneshot::Sender<()>);
+/// A webhook, and who waits until it is durable.
+pub type Job = (Bytes, oneshot::Sender<()>);
 
 /// Starts it as a process of its own; with a sink it posts on what it gets.
 pub fn start(folder: &Path, sink: Option<SocketAddr>) -> Process {
@@ -54,11 +55,14 @@ pub fn serve(mut arguments: impl Iterator<Item = String>) {
                 (0..AT_ONCE).for_each(|_| drop(tokio::spawn(forward(sink, stored.clone()))));
             }
         }
-        let router =
-            Router::new().route("/readyz", get(async || "ready")).fallback(any(accept)).with_state(jobs);
         let listener = tokio::net::TcpListener::bind(address).await.unwrap();
-        axum::serve(listener, router).await.unwrap();
+        axum::serve(listener, router(jobs)).await.unwrap();
     });
+}
+
+/// Takes webhooks, and answers when they are done with.
+pub fn router(jobs: mpsc::Sender<Job>) -> Router {
+    Router::new().route("/readyz", get(async || "ready")).fallback(any(accept)).with_state(jobs)
 }
 
 async fn accept(State(jobs): State<mpsc::Sender<Job>>, body: Bytes) -> StatusCode {

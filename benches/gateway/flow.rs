@@ -71,15 +71,14 @@ fn once(
     let process = match platform_rate {
         None => by_hand::start(&folder.0, delivers.then_some(sink.address)),
         Some(platform_rate) => {
-            Installation { sink: sink.address, platform_rate, channels: 1 }.write(&folder);
+            Installation { sink: sink.address, platform_rate, chats: 1, channels: 1 }.write(&folder);
             Process::serve(&folder.0)
         }
     };
-    let load =
-        Load { to: process.address, connections: scale.connections, rate, lasts: scale.lasts, first: 1 };
+    let load = Load { connections: scale.connections, rate, lasts: scale.lasts, first: 1 };
     match way {
-        Way::ToPlatform => run(&process, &sink, load, delivers, webhook),
-        Way::ToProvider => run(&process, &sink, load, delivers, message),
+        Way::ToPlatform => run(&[process], &sink, load, delivers, webhook),
+        Way::ToProvider => run(&[process], &sink, load, delivers, message),
     }
 }
 

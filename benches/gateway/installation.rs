@@ -21,10 +21,17 @@ const WEBHOOK: &str = include_str!("../webhook.json");
 /// What stands in the webhook for a message's number and its contact.
 const NUMBER: &str = "no.0000000001";
 const CONTACT: &str = "628112345678";
+/// The first channel's number, which stands there too.
+const LINE: u64 = 106_540_352_242_922;
 
 /// A folder that is removed when it is dropped, and with it the schema of the store, where that is in the database that
 /// `PATCHCORD_BENCH_POSTGRES` names.
 pub struct Folder(pub PathBuf, Option<Schema>);
+
+/// Where `PATCHCORD_BENCH_POSTGRES` says that the store is.
+pub fn server() -> Option<String> {
+    std::env::var("PATCHCORD_BENCH_POSTGRES").ok().filter(|server| !server.is_empty())
+}
 
 struct Schema {
     server: String,
@@ -43,13 +50,19 @@ impl Schema {
 }
 
 impl Folder {
-    /// An empty one, in the build's own place for such things: on a disk, where `/tmp` may be memory.
+    /// An empty one, with the store where the environment says.
     pub fn new() -> Self {
+        Self::on(server())
+    }
+
+    /// An empty one, with the store on that server or else in it; in the build's own place for such things: on a disk, where
+    /// `/tmp` may be memory.
+    pub fn on(server: Option<String>) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("bench-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&name);
         fs::create_dir_all(&path).unwrap();
-        let schema = std::env::var("PATCHCORD_BENCH_POSTGRES").ok().map(|server| {
+        let schema = server.map(|server| {
             let schema = Schema { server, name: name.replace('-', "_") };
             schema.execute("CREATE SCHEMA");
             schema
@@ -58,9 +71,12 @@ impl Folder {
     }
 
     /// The address of the store.
-    fn address(&self) -> String {
+    pub fn address(&self) -> String {
         match &self.1 {
-            Some(Schema { server, name }) => format!("{server}?options=-csearch_path%3D{name}"),
+            Some(Schema { server, name }) => {
+                let sign = if server.contains('?') { '&' } else { '?' };
+                format!("{server}{sign}options=-csearch_path%3D{name}")
+            }
             None => format!("sqlite:{}", self.store().display()),
         }
     }
@@ -88,14 +104,16 @@ pub struct Installation {
     pub sink: SocketAddr,
     /// How fast requests to the platform may be.
     pub platform_rate: &'static str,
-    /// How many channels of the SMS provider there are, beside one of `WhatsApp`.
+    /// How many channels of `WhatsApp` there are,
+    pub chats: usize,
+    /// and how many of the SMS provider.
     pub channels: usize,
 }
 
 impl Installation {
     /// Writes it into a folder.
     pub fn write(self, folder: &Folder) {
-        let Self { sink, platform_rate, channels } = self;
+        let Self { sink, platform_rate, chats, channels } = self;
         let (path, store) = (folder.0.display(), folder.address());
         let mapping = format!(
             "patchcord: 1\nname: sms\nextends: clicksend\nhttp: {{base: \"http://{sink}/provider/\"}}\nlimits: {{rate: unlimited}}\n"
@@ -107,17 +125,25 @@ impl Installation {
              network: {{allow_private: true}}\n\
              platform: {{token: {{env: BENCH_SECRET}}, rate: {platform_rate}}}\n\
              deployment:\n  whatsapp: {{app_secret: {{env: BENCH_SECRET}}, verify_token: {{env: BENCH_SECRET}}, token: {{env: BENCH_SECRET}}}}\n\
-             channels:\n  \
-               chat:\n    \
-                 mapping: whatsapp\n    \
-                 platform: {{webhook_url: \"http://{sink}/platform/0\", channel_id: chat}}\n    \
-                 config: {{phone_number_id: \"106540352242922\"}}\n"
+             channels:\n"
         );
+        text.extend((0..chats).map(|index| chat(index, sink)));
         text.extend(
             (0..channels).map(|index| channel(index, "sms", &format!("http://{sink}/platform/{index}"))),
         );
         fs::write(folder.0.join("patchcord.yaml"), text).unwrap();
     }
+}
+
+/// A channel of `WhatsApp`.
+fn chat(index: usize, sink: SocketAddr) -> String {
+    format!(
+        "  chat{index}:\n    \
+           mapping: whatsapp\n    \
+           platform: {{webhook_url: \"http://{sink}/platform/{index}\", channel_id: chat{index}}}\n    \
+           config: {{phone_number_id: \"{}\"}}\n",
+        LINE + index as u64
+    )
 }
 
 /// A channel of a mapping with the `config` of the SMS provider.
@@ -130,9 +156,18 @@ pub fn channel(index: usize, mapping: &str, webhook_url: &str) -> String {
     )
 }
 
-/// A webhook of the provider.
+/// A webhook of the provider for the first channel.
 pub fn webhook(number: u64, contact: u64) -> Vec<u8> {
+    signed(&WEBHOOK.replace(NUMBER, &marked(number)).replace(CONTACT, &phone(contact)))
+}
+
+/// A webhook for one of so many channels, which is always the same for a contact.
+pub fn webhook_for(channels: u64, number: u64, contact: u64) -> Vec<u8> {
     let body = WEBHOOK.replace(NUMBER, &marked(number)).replace(CONTACT, &phone(contact));
+    signed(&body.replace(&LINE.to_string(), &(LINE + contact % channels).to_string()))
+}
+
+fn signed(body: &str) -> Vec<u8> {
     let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
     mac.update(body.as_bytes());
     let mut signature = String::from("x-hub-signature-256: sha256=");

@@ -1,4 +1,5 @@
-//! The load: connections that are kept, each of which sends the next message when the last one is answered.
+//! The load: connections that are kept, each of which sends the next message when the last one is answered. Those of several
+//! processes are theirs in turn; a contact stays with its connection.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -14,8 +15,6 @@ const CONTACTS_EACH: u64 = 16;
 /// A load.
 #[derive(Clone, Copy)]
 pub struct Load {
-    /// Where it goes.
-    pub to: SocketAddr,
     /// How many connections.
     pub connections: u64,
     /// How many messages a second over all of them; as fast as possible without.
@@ -52,18 +51,23 @@ impl Load {
         self.connections * CONTACTS_EACH
     }
 
-    /// Sends until the time is over, on this thread. `request` gives the request for a number and its contact.
-    pub fn run(self, request: impl Fn(u64, u64) -> Vec<u8> + Copy + Send + Sync + 'static) -> Vec<Sent> {
+    /// Sends to these addresses until the time is over, on this thread. `request` gives the request for a number and its
+    /// contact.
+    pub fn run(
+        self,
+        to: &[SocketAddr],
+        request: impl Fn(u64, u64) -> Vec<u8> + Copy + Send + Sync + 'static,
+    ) -> Vec<Sent> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let mut wires = Vec::new();
-            for _ in 0..self.connections {
-                wires.push(Wire::connect(self.to).await.unwrap());
+            for address in to.iter().cycle().take(self.connections as usize) {
+                wires.push((*address, Wire::connect(*address).await.unwrap()));
             }
             let began = Instant::now();
             let mut tasks = JoinSet::new();
-            for (index, wire) in (0..).zip(wires) {
-                tasks.spawn(self.one(began, index, wire, request));
+            for (index, (to, wire)) in (0..).zip(wires) {
+                tasks.spawn(self.one(began, index, to, wire, request));
             }
             tasks.join_all().await.into_iter().flatten().collect()
         })
@@ -73,6 +77,7 @@ impl Load {
         self,
         began: Instant,
         index: u64,
+        to: SocketAddr,
         mut wire: Wire,
         request: impl Fn(u64, u64) -> Vec<u8>,
     ) -> Vec<Sent> {
@@ -92,7 +97,7 @@ impl Load {
             let status = wire.ask(&request(number, number % self.contacts())).await;
             sent.push(Sent { number, due, answered: Instant::now(), status });
             if status == 0 {
-                match Wire::connect(self.to).await {
+                match Wire::connect(to).await {
                     Ok(new) => wire = new,
                     Err(_) => break,
                 }

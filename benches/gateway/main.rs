@@ -1,10 +1,11 @@
 //! The whole gateway as a process, under load from this one, on loopback. What is measured and how to read it:
 //! `docs/guide/performance.md`.
 //!
-//! `cargo bench --bench gateway -- [case] ..` runs the cases of that name, or all but the soak. The environment changes
+//! `cargo bench --bench gateway -- [case] ..` runs the cases of that name, or all but the soak and `nodes`. The environment changes
 //! their size: `PATCHCORD_BENCH_RUNS` (3), `_SECONDS` (3), `_CONNECTIONS` (32), `_CHANNELS` (`1,100,300,1000`), `_QUEUED`
 //! (1000000), and `PATCHCORD_SOAK` (30 minutes) with `PATCHCORD_SOAK_RATE` (100/s each way). With `PATCHCORD_BENCH_POSTGRES`
-//! the store is in that database, in a schema that is dropped afterwards.
+//! the store is in that database, in a schema that is dropped afterwards. `nodes` needs it, with as many nodes as
+//! `PATCHCORD_BENCH_NODES` (`1,2,4`) says.
 //!
 //! `cargo test` runs every case at its smallest, so that none rots.
 #![allow(
@@ -19,11 +20,13 @@
 
 mod backlog;
 mod by_hand;
+mod by_hand_postgres;
 mod figures;
 mod flow;
 mod http;
 mod installation;
 mod load;
+mod nodes;
 mod pace;
 mod process;
 mod run;
@@ -46,16 +49,21 @@ const CASES: &[Case] = &[
     ("idle", sizes::idle),
     ("load", sizes::load),
     ("restart", backlog::restart),
-    (SOAK, soak::soak),
+    (NODES, nodes::nodes),
+    ("soak", soak::soak),
 ];
 
-/// The case that only runs where it is named.
-const SOAK: &str = "soak";
+/// The case that needs a database.
+const NODES: &str = "nodes";
+/// The cases that only run where they are named.
+const BY_NAME: [&str; 2] = [NODES, "soak"];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments.first().is_some_and(|first| first == by_hand::COMMAND) {
-        return by_hand::serve(arguments.into_iter().skip(1));
+    match arguments.first().map(String::as_str) {
+        Some(by_hand::COMMAND) => return by_hand::serve(arguments.into_iter().skip(1)),
+        Some(by_hand_postgres::COMMAND) => return by_hand_postgres::serve(arguments.into_iter().skip(1)),
+        _ => {}
     }
     if !cfg!(target_os = "linux") {
         println!("SKIPPED: what a process uses is read from /proc");
@@ -73,7 +81,7 @@ fn main() {
     }
     let scale = Scale::of_environment();
     for (name, case) in CASES {
-        if names.contains(name) || names.is_empty() && *name != SOAK {
+        if names.contains(name) || names.is_empty() && !BY_NAME.contains(name) {
             case(&scale);
         }
     }
@@ -85,9 +93,12 @@ fn try_all(arguments: &[String], names: &[&str]) {
     if listed || !names.is_empty() && !names.iter().any(|name| CASES.iter().any(|(case, _)| case == name)) {
         return;
     }
+    let scale = Scale::of_a_try();
     for (name, case) in CASES {
-        if names.is_empty() || names.contains(name) {
-            case(&Scale::of_a_try());
+        if *name == NODES && scale.postgres.is_none() {
+            eprintln!("SKIPPED: no PostgreSQL to try `{name}` with; set PATCHCORD_TEST_POSTGRES");
+        } else if names.is_empty() || names.contains(name) {
+            case(&scale);
         }
     }
 }

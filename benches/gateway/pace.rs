@@ -37,7 +37,7 @@ pub fn pace(scale: &Scale) {
 
 fn one(channels: usize, lasts: Duration) {
     let (folder, sink) = (Folder::new(), Sink::start());
-    Installation { sink: sink.address, platform_rate: "20/s", channels }.write(&folder);
+    Installation { sink: sink.address, platform_rate: "20/s", chats: 1, channels }.write(&folder);
     // More than can go, so that every channel always has something to send.
     fill(&folder.store(), channels, channels * RATE * (lasts.as_secs() as usize + 4));
     let process = Process::serve(&folder.0);

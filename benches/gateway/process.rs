@@ -28,6 +28,17 @@ pub struct Usage {
     pub writes: u64,
 }
 
+impl Usage {
+    /// What both have used.
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            cpu: self.cpu + other.cpu,
+            written: self.written + other.written,
+            writes: self.writes + other.writes,
+        }
+    }
+}
+
 impl Process {
     /// `patchcord serve`, ready.
     pub fn serve(folder: &Path) -> Self {
@@ -35,7 +46,7 @@ impl Process {
         let mut command = Command::new(env!("CARGO_BIN_EXE_patchcord"));
         command.args(["serve", "--config"]).arg(folder.join("patchcord.yaml"));
         command.args(["--listen", &address.to_string()]).env("PATCHCORD_LOG", "error");
-        Self::start(command, address, "/readyz", &folder.join("gateway.log"))
+        Self::start(command, address, "/readyz", &folder.join(format!("gateway-{}.log", address.port())))
     }
 
     /// Starts a process that listens at `address`, and waits until it answers at `path`.

@@ -1,4 +1,4 @@
-//! One run: a gateway under load until everything has arrived, and what that took.
+//! One run: a gateway of one process or of several under load until everything has arrived, and what that took.
 
 use std::time::{Duration, Instant};
 
@@ -24,16 +24,18 @@ pub struct Figures {
     pub faults: Faults,
 }
 
-/// Loads a process; `delivers` is whether what it accepts is to come to the sink.
+/// Loads processes; `delivers` is whether what they accept is to come to the sink.
 pub fn run(
-    process: &Process,
+    processes: &[Process],
     sink: &Sink,
     load: Load,
     delivers: bool,
     request: impl Fn(u64, u64) -> Vec<u8> + Copy + Send + Sync + 'static,
 ) -> Figures {
-    let (before, began) = (process.usage(), Instant::now());
-    let sent = load.run(request);
+    let used = || processes.iter().map(Process::usage).fold(Usage::default(), Usage::plus);
+    let addresses: Vec<_> = processes.iter().map(|process| process.address).collect();
+    let (before, began) = (used(), Instant::now());
+    let sent = load.run(&addresses, request);
     let accepted = sent.iter().filter(|sent| sent.accepted()).count();
     assert!(
         accepted > 0,
@@ -43,7 +45,8 @@ pub fn run(
     if delivers {
         sink.wait(accepted, PATIENCE);
     }
-    let after = process.usage();
+    let after = used();
+    let memory = processes.iter().map(Process::memory);
     let answered = sent.iter().map(|sent| sent.answered).max().unwrap_or(began);
     let mut figures = Figures {
         accepted: per_second(accepted, began, answered),
@@ -51,7 +54,7 @@ pub fn run(
             sent.iter().filter(|sent| sent.accepted()).map(|sent| sent.answered - sent.due).collect(),
         ),
         cpu: (after.cpu - before.cpu) / accepted as f64 * 10_000.0,
-        memory: process.memory().into(),
+        memory: memory.fold([0.0; 2], |sum, (now, most)| [sum[0] + now, sum[1] + most]),
         ..Figures::default()
     };
     let per_message = |of: fn(Usage) -> u64| (of(after) - of(before)) as f64 / accepted as f64;

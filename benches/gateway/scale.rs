@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::installation::server;
+
 /// The sizes.
 #[derive(Clone, Debug)]
 pub struct Scale {
@@ -11,6 +13,9 @@ pub struct Scale {
     pub lasts: Duration,
     /// How many connections load comes over.
     pub connections: u64,
+    /// The PostgreSQL whose limit is measured, and how many nodes work with it, one after another.
+    pub postgres: Option<String>,
+    pub nodes: Vec<usize>,
     /// How many channels send at the same time, one after another.
     pub channels: Vec<usize>,
     /// How many messages are queued before a start.
@@ -29,12 +34,13 @@ impl Scale {
     /// What the environment says.
     pub fn of_environment() -> Self {
         let seconds = |name, default| Duration::from_secs(variable(name).unwrap_or(default));
-        let channels = std::env::var("PATCHCORD_BENCH_CHANNELS").unwrap_or_else(|_| "1,100,300,1000".into());
         Self {
             runs: variable("PATCHCORD_BENCH_RUNS").unwrap_or(3),
             lasts: seconds("PATCHCORD_BENCH_SECONDS", 3),
             connections: variable("PATCHCORD_BENCH_CONNECTIONS").unwrap_or(32),
-            channels: channels.split(',').filter_map(|count| count.trim().parse().ok()).collect(),
+            postgres: server(),
+            nodes: counts("PATCHCORD_BENCH_NODES", "1,2,4"),
+            channels: counts("PATCHCORD_BENCH_CHANNELS", "1,100,300,1000"),
             queued: variable("PATCHCORD_BENCH_QUEUED").unwrap_or(1_000_000),
             mappings: 200,
             loaded_channels: 10_000,
@@ -49,6 +55,8 @@ impl Scale {
             runs: 1,
             lasts: Duration::from_millis(300),
             connections: 4,
+            postgres: server().or_else(|| std::env::var("PATCHCORD_TEST_POSTGRES").ok()),
+            nodes: vec![2],
             channels: vec![2],
             queued: 2_000,
             mappings: 3,
@@ -57,6 +65,11 @@ impl Scale {
             soak_rate: 50.0,
         }
     }
+}
+
+fn counts(name: &str, default: &str) -> Vec<usize> {
+    let text = std::env::var(name).unwrap_or_else(|_| default.to_owned());
+    text.split(',').filter_map(|count| count.trim().parse().ok()).collect()
 }
 
 fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {

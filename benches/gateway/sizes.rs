@@ -13,7 +13,7 @@ use super::sink::Sink;
 /// Two channels.
 pub fn idle(scale: &Scale) {
     let (folder, sink) = (Folder::new(), Sink::start());
-    Installation { sink: sink.address, platform_rate: "20/s", channels: 1 }.write(&folder);
+    Installation { sink: sink.address, platform_rate: "20/s", chats: 1, channels: 1 }.write(&folder);
     show("idle, 3 mappings, 2 channels", &Process::serve(&folder.0), scale.lasts);
 }
 

@@ -42,24 +42,20 @@ struct Sample {
 /// Runs it.
 pub fn soak(scale: &Scale) {
     let (folder, sink) = (Folder::new(), Sink::refusing(REFUSED));
-    Installation { sink: sink.address, platform_rate: "unlimited", channels: 1 }.write(&folder);
+    Installation { sink: sink.address, platform_rate: "unlimited", chats: 1, channels: 1 }.write(&folder);
     let process = Process::serve(&folder.0);
     println!(
         "soak: {:.0} s of {} webhooks and as many messages a second, a receipt for each message, one in {REFUSED} refused at first",
         scale.soak.as_secs_f64(),
         scale.soak_rate
     );
-    let load = |first| Load {
-        to: process.address,
-        connections: CONNECTIONS,
-        rate: Some(scale.soak_rate),
-        lasts: scale.soak,
-        first,
-    };
+    let load =
+        |first| Load { connections: CONNECTIONS, rate: Some(scale.soak_rate), lasts: scale.soak, first };
+    let to = [process.address];
     let (before, began, over) = (process.usage(), Instant::now(), AtomicBool::new(false));
     let (webhooks, messages, samples) = std::thread::scope(|scope| {
-        let webhooks = scope.spawn(|| load(MESSAGES / 2).run(webhook));
-        let messages = scope.spawn(|| load(MESSAGES).run(message));
+        let webhooks = scope.spawn(|| load(MESSAGES / 2).run(&to, webhook));
+        let messages = scope.spawn(|| load(MESSAGES).run(&to, message));
         let receipts = scope.spawn(|| receipts(&sink, &process, &over));
         let samples = samples(&process, &folder, began, scale.soak);
         let sent = (webhooks.join().unwrap(), messages.join().unwrap());

@@ -11,12 +11,13 @@ use patchcord::message::{self, EventKind, Status};
 use patchcord::store::{
     Above, Acceptance, Accepted, Answer, Counts, Delivery, DeliveryId, Ending, Filter, Finding, Lane,
     LaneDepth, NewDelivery, Page, ParkedFilter, Purged, Record, Records, Retention, SentPart, Settled,
-    Settlement, SqliteStore, Store, StoreError, Tally, Webhook, WebhookId,
+    Settlement, Store, StoreError, Tally, Webhook, WebhookId,
 };
 use patchcord::world::Millis;
 use smol_str::SmolStr;
 use tokio::time::sleep;
 
+use super::base::Access;
 use super::dice::Dice;
 use super::log::{Ended, Event, Item, Log};
 
@@ -60,7 +61,7 @@ impl Faults {
 
 /// The store of one process.
 pub struct Disk {
-    store: Arc<SqliteStore>,
+    store: Access,
     life: usize,
     alive: Arc<AtomicBool>,
     log: Log,
@@ -70,7 +71,7 @@ pub struct Disk {
 
 impl Disk {
     pub fn new(
-        store: Arc<SqliteStore>,
+        store: Access,
         life: usize,
         alive: Arc<AtomicBool>,
         log: Log,
@@ -80,22 +81,27 @@ impl Disk {
         Self { store, life, alive, log, faults, open }
     }
 
-    /// Runs an operation as the disk fares; `done` is told when it is durable, `told` when it is answered.
+    /// Lets what was handed to the disk become durable.
+    pub fn catch_up(&self) {
+        self.store.catch_up();
+    }
+
+    /// Runs an operation as the disk fares; `done` is told when it is durable, `told` when it is answered. `shares` is
+    /// whether others may have the same commit.
     fn run<T: Send + 'static>(
         &self,
-        operation: impl FnOnce(&SqliteStore) -> Answer<T> + Send + 'static,
+        shares: bool,
+        operation: impl FnOnce(&dyn Store) -> Answer<T> + Send + 'static,
         done: impl FnOnce(&T) + Send + 'static,
         told: impl FnOnce(bool) + Send + 'static,
     ) -> Answer<T> {
         let fate = self.faults.fate(&self.log);
-        let (store, alive) = (Arc::clone(&self.store), Arc::clone(&self.alive));
+        let (store, alive) = (self.store.clone(), Arc::clone(&self.alive));
         async move {
             pass(fate.before).await;
             let failed = || Err(StoreError::Unavailable("the disk is sick".into()));
-            let result = if fate.refused && !fate.mute { failed() } else { operation(&store).await };
-            if let Ok(result) = &result {
-                done(result);
-            }
+            let result =
+                if fate.refused && !fate.mute { failed() } else { store.ask(shares, operation, done).await };
             pass(fate.after).await;
             // Nobody is left to be answered by a process that is gone.
             if !alive.load(Ordering::SeqCst) {
@@ -106,13 +112,6 @@ impl Disk {
             result
         }
         .boxed()
-    }
-
-    fn read<T: Send + 'static>(
-        &self,
-        operation: impl FnOnce(&SqliteStore) -> Answer<T> + Send + 'static,
-    ) -> Answer<T> {
-        self.run(operation, |_| {}, |_| {})
     }
 }
 
@@ -137,14 +136,16 @@ fn handed_in(new: &NewDelivery) -> (Item, SmolStr) {
     (item(&new.lane, &new.mid, new.kind, &new.payload), new.contact.clone())
 }
 
-macro_rules! reads {
-    ($($name:ident($($arg:ident: $type:ty),*) -> $out:ty;)*) => {
-        $(fn $name(&self, $($arg: $type),*) -> Answer<$out> { self.read(move |store| store.$name($($arg),*)) })*
+macro_rules! pass_on {
+    ($shares:literal: $($name:ident($($arg:ident: $type:ty),*) -> $out:ty;)*) => {
+        $(fn $name(&self, $($arg: $type),*) -> Answer<$out> {
+            self.run($shares, move |store| store.$name($($arg),*), |_| {}, |_| {})
+        })*
     };
 }
 
 impl Records for Disk {
-    reads! {
+    pass_on! { false:
         lanes() -> Vec<LaneDepth>;
         counts() -> Counts;
         tally() -> Tally;
@@ -157,14 +158,17 @@ impl Records for Disk {
 }
 
 impl Store for Disk {
-    reads! {
+    pass_on! { true:
         begin(id: DeliveryId) -> ();
+        remember(changes: Vec<Remember>) -> ();
+    }
+
+    pass_on! { false:
         page(lane: Lane, live: Above, bulk: Option<Above>) -> Page;
         page_contact(lane: Lane, contact: SmolStr, after: DeliveryId, upto: DeliveryId, limit: usize) -> Vec<Arc<Delivery>>;
         original(channel: SmolStr, alias: SmolStr) -> Option<SmolStr>;
         sent(channel: SmolStr, provider_id: SmolStr) -> Option<SentPart>;
         memory(channel: SmolStr, contact: SmolStr, now: Millis) -> Memory;
-        remember(changes: Vec<Remember>) -> ();
         release(now: Millis) -> usize;
         heard(since: Millis, limit: usize) -> Vec<(SmolStr, SmolStr, Millis)>;
         secret(name: SmolStr, fresh: Vec<u8>) -> Vec<u8>;
@@ -189,7 +193,7 @@ impl Store for Disk {
         let answers = move |accepted| {
             log.note(Event::Answers { ask, accepted });
         };
-        self.run(move |store| store.accept(acceptance), keeps, answers)
+        self.run(true, move |store| store.accept(acceptance), keeps, answers)
     }
 
     fn settle(&self, settlement: Settlement) -> Answer<Settled> {
@@ -216,6 +220,6 @@ impl Store for Disk {
             }
             log.note(Event::Settles { life, id, attempts, ending, new });
         };
-        self.run(move |store| store.settle(settlement), settles, |_| {})
+        self.run(true, move |store| store.settle(settlement), settles, |_| {})
     }
 }

@@ -9,8 +9,10 @@
     clippy::unchecked_time_subtraction
 )]
 
+mod base;
 mod carrier;
 mod clock;
+mod database;
 mod dice;
 mod disk;
 mod house;

@@ -12,6 +12,7 @@ use patchcord::world::{Millis, SeededEntropy, World};
 use smol_str::{SmolStr, format_smolstr};
 use tokio::time::sleep_until;
 
+use super::base::Place;
 use super::clock::Wall;
 use super::dice::Dice;
 use super::disk::{Faults, Sick};
@@ -69,25 +70,30 @@ pub enum Depth {
 
 /// Runs the schedule of a seed.
 pub fn run(seed: u64, depth: Depth) -> Run {
-    play(seed, depth, |dice| Schedule::draw(dice, depth))
+    run_on(Place::Memory, seed, depth)
+}
+
+/// Runs the schedule of a seed on an empty store in that place.
+pub fn run_on(place: Place, seed: u64, depth: Depth) -> Run {
+    play(place, seed, depth, |dice| Schedule::draw(dice, depth))
 }
 
 /// Runs a schedule; the seed decides what it leaves open.
-pub fn play(seed: u64, depth: Depth, schedule: impl FnOnce(&Dice) -> Schedule) -> Run {
+pub fn play(place: Place, seed: u64, depth: Depth, schedule: impl FnOnce(&Dice) -> Schedule) -> Run {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let dice = Dice::new(seed);
     let schedule = schedule(&dice);
-    runtime.block_on(happen(schedule, &dice, depth))
+    runtime.block_on(happen(place, schedule, &dice, depth))
 }
 
-async fn happen(schedule: Schedule, dice: &Dice, depth: Depth) -> Run {
+async fn happen(place: Place, schedule: Schedule, dice: &Dice, depth: Depth) -> Run {
     let wall = Wall::new();
     let world = World::new(Arc::new(wall.clone()), Arc::new(SeededEntropy::new(dice.number())));
     let (mail, post_box) = tokio::sync::mpsc::unbounded_channel();
     let network = Network {
         dice: Dice::new(dice.number()),
-        log: Log::new(wall.clone()),
+        log: Log::new(wall),
         weather: Mutex::new(schedule.weather),
         latency: schedule.latency,
         receipts: schedule.receipts,
@@ -106,7 +112,8 @@ async fn happen(schedule: Schedule, dice: &Dice, depth: Depth) -> Run {
         Depth::Engine => (Whole::Engine(Arc::new(settings)), schedule.lanes),
         Depth::Gateway => (Whole::Gateway(schedule.lanes.clone()), house::lanes(&schedule.lanes)),
     };
-    let town = Town::new(wall, world, Arc::new(network), faults, whole, schedule.post, schedule.feed);
+    let (network, post, feed) = (Arc::new(network), schedule.post, schedule.feed);
+    let town = Town::new(world, network, faults, whole, post, feed, place);
     town.listen(post_box);
     town.start();
     for (at, deed) in schedule.deeds {
@@ -131,6 +138,7 @@ async fn happen(schedule: Schedule, dice: &Dice, depth: Depth) -> Run {
     }
     town.rests(PATIENCE).await;
     let (entries, records) = (town.log.entries(), town.records().await);
+    town.close();
     let terms = Terms {
         settings: &|lane| lanes.get(lane).cloned().unwrap_or_default(),
         is_even: schedule.latency.uneven <= 5 && schedule.latency.thought <= 5,

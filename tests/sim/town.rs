@@ -12,8 +12,7 @@ use patchcord::load::Settings;
 use patchcord::message::{EventKind, IdOwner};
 use patchcord::pipeline::Incoming;
 use patchcord::store::{
-    Acceptance, DeliveryId, Feed, Filter, Lane, NewDelivery, Options, Receipt, Record, Records as _,
-    SqliteStore, StatusSet, Store, feed,
+    Acceptance, DeliveryId, Feed, Filter, Lane, NewDelivery, Receipt, Record, StatusSet, Store, feed,
 };
 use patchcord::world::{Clock as _, World};
 use serde_json::json;
@@ -21,6 +20,7 @@ use smol_str::SmolStr;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{sleep, sleep_until};
 
+use super::base::{Base, Place};
 use super::carrier::Wire;
 use super::clock::Wall;
 use super::disk::{Disk, Faults};
@@ -67,7 +67,7 @@ pub struct Town {
     /// How many committed deliveries the feed holds.
     pub feed: usize,
     life: Mutex<Option<Arc<Life>>>,
-    store: Mutex<Option<Arc<SqliteStore>>>,
+    base: Mutex<Base>,
     lives: AtomicUsize,
     /// What is in the queue.
     open: Arc<Mutex<BTreeSet<DeliveryId>>>,
@@ -77,17 +77,17 @@ pub struct Town {
 
 impl Town {
     pub fn new(
-        wall: Wall,
         world: World,
         network: Arc<Network>,
         faults: Faults,
         whole: Whole,
         post: StatusSet,
         feed: usize,
+        place: Place,
     ) -> Arc<Self> {
         let log = network.log.clone();
         Arc::new(Self {
-            wall,
+            wall: log.wall.clone(),
             log,
             world,
             network,
@@ -96,7 +96,7 @@ impl Town {
             post,
             feed,
             life: Mutex::default(),
-            store: Mutex::default(),
+            base: Mutex::new(Base::new(place)),
             lives: AtomicUsize::new(0),
             open: Arc::default(),
             mail: AtomicUsize::new(0),
@@ -153,14 +153,7 @@ impl Town {
 
     /// The disk as the process that starts finds it.
     fn disk(&self, life: usize, alive: &Arc<AtomicBool>, feed: Feed) -> Arc<Disk> {
-        let mut held = self.store.lock().unwrap();
-        let options = Options::default();
-        let store = match &*held {
-            Some(before) => before.succeed(&options, feed).unwrap(),
-            None => SqliteStore::inline(&options, feed).unwrap(),
-        };
-        let store = Arc::new(store);
-        *held = Some(Arc::clone(&store));
+        let store = self.base.lock().unwrap().open(feed);
         let (log, faults, open) = (self.log.clone(), Arc::clone(&self.faults), Arc::clone(&self.open));
         Arc::new(Disk::new(store, life, Arc::clone(alive), log, faults, open))
     }
@@ -168,6 +161,7 @@ impl Town {
     /// The process is gone at once.
     pub fn crash(&self) {
         if let Some(life) = self.life.lock().unwrap().take() {
+            life.disk.catch_up();
             life.alive.store(false, Ordering::SeqCst);
             self.log.note(Event::End { life: life.number, crash: true });
         }
@@ -181,6 +175,7 @@ impl Town {
             Works::Engine(engine) => engine.shutdown(within).await,
             Works::Gateway(gateway) => gateway.finish(within).await,
         }
+        life.disk.catch_up();
         life.alive.store(false, Ordering::SeqCst);
         self.log.note(Event::End { life: life.number, crash: false });
         self.life.lock().unwrap().take();
@@ -304,17 +299,22 @@ impl Town {
 
     /// Everything that was ever queued, with what has become of it.
     pub async fn records(&self) -> Vec<Record> {
-        let store = self.store.lock().unwrap().clone().unwrap();
+        let store = self.base.lock().unwrap().access().unwrap();
         let mut all: Vec<Record> = Vec::new();
         loop {
             let after = all.last().map_or(0, |last| last.delivery.id);
-            let page =
-                store.list(Filter { after: Some(after), limit: 1000, ..Filter::default() }).await.unwrap();
+            let filter = Filter { after: Some(after), limit: 1000, ..Filter::default() };
+            let page = store.ask(false, |store| store.list(filter), |_| {}).await.unwrap();
             if page.is_empty() {
                 return all;
             }
             all.extend(page);
         }
+    }
+
+    /// The run is over: nothing more is kept.
+    pub fn close(&self) {
+        self.base.lock().unwrap().close();
     }
 }
 

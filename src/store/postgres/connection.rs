@@ -31,12 +31,13 @@ const ANSWER: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(5);
 /// What the server is told when a connection begins. Nothing may be answered that is not on disk. A process that stops in
 /// the middle of a transaction, or whose machine is gone without a word, must not be waited for; nor may what hangs. Every
-/// statement looks up a few hundred rows by an index at most, which no plan made while the tables are empty may forget.
+/// statement looks up a few hundred rows by an index at most, which no plan made while the tables are empty may forget. What
+/// is not to be planned costs so much, and can't always be helped, that the server would compile the statement each time.
 const SESSION: &str = "SET synchronous_commit = on; SET idle_in_transaction_session_timeout = '3s'; \
                        SET lock_timeout = '8s'; SET statement_timeout = '60s'; SET tcp_keepalives_idle = 3; \
                        SET tcp_keepalives_interval = 1; SET tcp_keepalives_count = 3; SET tcp_user_timeout = '8s'; \
                        SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
-                       SET plan_cache_mode = force_generic_plan";
+                       SET plan_cache_mode = force_generic_plan; SET jit = off";
 
 /// Where a database is.
 #[derive(Clone)]

@@ -11,6 +11,7 @@ use patchcord::message::Status;
 use patchcord::store::{Direction, Record};
 
 use self::file::Scenario;
+use crate::base::Place;
 use crate::log::{CALL, Entry, Event, Said, trace};
 use crate::promises::Tally;
 use crate::schedule::{Depth, Run, play};
@@ -74,7 +75,7 @@ fn run(path: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(path).unwrap();
     let scenario: Scenario = serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
     let began = Instant::now();
-    let run = play(1, Depth::Gateway, |_| scenario.schedule());
+    let run = play(Place::Memory, 1, Depth::Gateway, |_| scenario.schedule());
     if std::env::var("PATCHCORD_SCENARIO").is_ok() {
         println!("{}", trace(&run.entries));
     }
