@@ -101,6 +101,11 @@ impl Membership {
         self.next <= Instant::now()
     }
 
+    /// There will be another try.
+    pub(super) fn later(&mut self) {
+        self.next = Instant::now() + BEAT;
+    }
+
     /// Begins with a new connection. What was seen before the last one broke proves nothing: the others could not renew their
     /// rows either.
     pub(super) async fn listen(&mut self, connection: &Connection) -> Result<(), Error> {
@@ -122,7 +127,7 @@ impl Membership {
 
     /// Renews the row and divides the slots anew, in a transaction of its own.
     pub(super) async fn beat(&mut self, connection: &mut Connection) -> Result<(), Error> {
-        self.next = Instant::now() + BEAT;
+        self.later();
         // What an earlier self began must not be settled on the row of a later one.
         if self.id.is_none() && self.leases.are_used() {
             return Ok(());

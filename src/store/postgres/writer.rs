@@ -146,14 +146,29 @@ impl Writer {
 
     /// Renews the leases, and finds what others queued.
     async fn beat(&mut self) {
-        let Some(mut membership) = self.membership.take() else { return };
-        let failed = |error: tokio_postgres::Error| fault::store_error(&error);
-        let beaten = self.within(async |it| membership.beat(it).await.map_err(failed)).await;
-        self.membership = Some(membership);
-        match beaten {
+        match self.as_node(async |membership, it| membership.beat(it).await).await {
             Ok(()) => self.look().await,
             Err(error) => tracing::warn!(%error, "the leases were not renewed"),
         }
+    }
+
+    /// Does something as a node, which must be over in time.
+    async fn as_node(
+        &mut self,
+        job: impl AsyncFnOnce(&mut Membership, &mut Connection) -> Result<(), tokio_postgres::Error>,
+    ) -> Result<(), StoreError> {
+        self.membership.iter_mut().for_each(Membership::later);
+        self.connection().await?;
+        let (Some(membership), Some(connection)) = (&mut self.membership, &mut self.connection) else {
+            return Ok(());
+        };
+        let error = match timeout(ANSWER, job(membership, connection)).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => fault::store_error(&error),
+            Err(_) => StoreError::Unavailable("the database does not answer".into()),
+        };
+        self.failed(&error).await;
+        Err(error)
     }
 
     /// Tells delivery of what others queued. Commits become visible in the order of their ids, so what is found is all there
@@ -176,9 +191,9 @@ impl Writer {
 
     /// Hands everything over to the other nodes.
     async fn leave(mut self) {
-        let Some(mut membership) = self.membership.take() else { return };
-        let failed = |error: tokio_postgres::Error| fault::store_error(&error);
-        if let Err(error) = self.within(async |it| membership.leave(it).await.map_err(failed)).await {
+        if self.membership.is_some()
+            && let Err(error) = self.as_node(async |membership, it| membership.leave(it).await).await
+        {
             tracing::warn!(%error, "the other nodes have to find out that this one is gone");
         }
     }
