@@ -43,7 +43,8 @@ pub(super) struct Share {
 }
 
 impl Credentials {
-    /// The share of a lane; up to `full_until` the window of a credential that is new counts as full.
+    /// The share of a lane; up to `full_until` the window counts as full, also of a credential that is known: meanwhile it may
+    /// have been another process's.
     pub(super) fn share(&self, credential: Option<&Credential>, full_until: Instant) -> Share {
         let pacer = credential.map(|Credential { key, rate }| {
             let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -56,6 +57,7 @@ impl Credentials {
                 // A changed rate is kept to from now on, as if its window were full.
                 *shared = new(Instant::now());
             }
+            lock(&shared.pacer).fill(full_until);
             Arc::clone(&shared.pacer)
         });
         Share { pacer, turn: None }
@@ -100,6 +102,17 @@ fn lock(pacer: &Mutex<Pacer>) -> MutexGuard<'_, Pacer> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_credential_that_was_another_process_s_meanwhile_waits_a_window() {
+        let (credentials, now) = (Credentials::default(), Instant::now());
+        let credential = Credential { key: "one".into(), rate: "10/s".parse().unwrap() };
+        let before = now - Duration::from_secs(60);
+        assert_eq!(credentials.share(Some(&credential), before).turn_at(now), now);
+        let came_back = now + Duration::from_secs(5);
+        let turn = credentials.share(Some(&credential), came_back).turn_at(came_back);
+        assert!(turn >= came_back + Duration::from_secs(1), "{:?}", turn - came_back);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn lanes_of_one_credential_take_turns_and_others_do_not_wait() {

@@ -123,6 +123,13 @@ impl Pacer {
         }
     }
 
+    /// Up to then the window counts as full: another process may have sent.
+    pub fn fill(&mut self, full_until: Instant) {
+        if let Some(limit) = &self.limit {
+            self.next_at = self.next_at.max(full_until + limit.log_window);
+        }
+    }
+
     /// When the next request may start, for a lane that has one ready at `now`.
     pub fn ready_at(&mut self, now: Instant) -> Instant {
         let Some(limit) = self.limit else { return now };
