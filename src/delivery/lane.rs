@@ -156,17 +156,19 @@ impl Running {
                 if self.steps.is_empty() || deadline <= now {
                     return;
                 }
+            } else if self.ending {
+                self.take_notes_back();
+                if self.steps.is_empty() {
+                    self.start.gauge.lock().gone();
+                    return;
+                }
             } else {
                 self.queue.wake(now);
-                if !reading && !self.ending {
+                if !reading {
                     reading = self.read(now);
                 }
                 alarm = self.start_ready(now, reading);
                 self.report();
-                if self.ending && self.steps.is_empty() {
-                    self.start.gauge.lock().gone();
-                    return;
-                }
                 if self.retired && !reading && self.queue.is_idle() && self.steps.is_empty() {
                     return;
                 }
@@ -273,7 +275,7 @@ impl Running {
         let sooner =
             |alarm: Option<Instant>, then| Some(alarm.map_or(then, |alarm: Instant| alarm.min(then)));
         loop {
-            let is_held = self.ending || self.rest_until.is_some();
+            let is_held = self.rest_until.is_some();
             if is_held || !room(self) || (self.noted.is_empty() && !self.queue.has_ready()) {
                 self.pacer.rest();
                 if is_held {
