@@ -24,7 +24,7 @@ test:
 
 # The simulator: random schedules and scenarios (`cargo test` runs a fiftieth of them)
 simulate schedules="100000":
-    PATCHCORD_SCHEDULES={{schedules}} PATCHCORD_SCHEDULES_POSTGRES=$(( {{schedules}} / 100 )) cargo test --locked --profile sim --test sim -- --nocapture
+    PATCHCORD_SCHEDULES={{schedules}} PATCHCORD_SCHEDULES_POSTGRES=$(( {{schedules}} / 250 )) cargo test --locked --profile sim --test sim -- --nocapture
 
 # The mappings: every problem, every test
 mappings:
