@@ -5,7 +5,7 @@
 //! came from another process, no request starts, since what was sent in it is not known (unless the store is new); the
 //! pauses that the other side asked for are known, and kept.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::carrier::Carrier;
 use super::credential::Credentials;
 use super::host::Hosts;
-use super::lane::{self, Start};
+use super::lane::{self, Orders, Start};
 use super::reserve::Reserve;
 use super::settings::{LaneSettings, SettingsOf};
 use super::stats::{Gauge, LaneStats};
@@ -75,6 +75,7 @@ impl Engine {
             leases: leases.clone(),
             lanes: BTreeMap::new(),
             slots: HashMap::new(),
+            held: HashSet::new(),
             ended: HashMap::new(),
             pauses: HashMap::new(),
             tasks: JoinSet::new(),
@@ -123,7 +124,10 @@ struct Router {
     lanes: BTreeMap<Lane, Running>,
     /// The slots of lanes that others may have.
     slots: HashMap<Lane, Slot>,
-    /// When lanes ended that were not to run any more: up to then something may have been sent.
+    /// The slots that this process held when the store was looked at last: what is known of their lanes, such as their
+    /// pauses, is known since then.
+    held: HashSet<Slot>,
+    /// When lanes ended that were another's: up to then something may have been sent.
     ended: HashMap<Lane, Instant>,
     pauses: HashMap<Lane, Millis>,
     tasks: JoinSet<()>,
@@ -135,12 +139,12 @@ struct Router {
 
 struct Running {
     inbox: Feed,
-    settings: watch::Sender<Option<LaneSettings>>,
+    orders: watch::Sender<Orders>,
     gauge: Gauge,
     last_push: Instant,
     /// Deliveries up to this one are counted in the depth.
     counted: DeliveryId,
-    /// It is not to run any more, and ends when what is under way is over.
+    /// It is another process's, and ends when what is under way is over.
     is_ending: bool,
     task: Id,
 }
@@ -151,6 +155,7 @@ impl Router {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut leases = self.leases.changes();
         let mut look = true;
+        self.apply();
         self.forgive().await;
         loop {
             if look {
@@ -166,8 +171,8 @@ impl Router {
                 _ = self.stop.changed() => break,
                 Some(over) = self.tasks.join_next_with_id() => look |= self.over(&over),
                 () = self.reload.notified() => {
-                    self.slots.clear();
                     self.apply();
+                    self.slots.clear();
                     look = true;
                 }
                 Ok(()) = leases.changed() => {
@@ -257,11 +262,15 @@ impl Router {
     /// The task of a lane, started if need be; `None` if the lane is not to run, or is another's.
     fn lane(&mut self, lane: &Lane) -> Option<&mut Running> {
         if !self.lanes.contains_key(lane) {
-            if self.slots.get(lane).is_some_and(|slot| !self.leases.holds(*slot)) {
+            let is_another_s = |it: &Self, slot: &Slot| it.leases.are_shared() && !it.held.contains(slot);
+            if self.slots.get(lane).is_some_and(|slot| is_another_s(self, slot)) {
                 return None;
             }
             let settings = (self.parts.settings)(lane)?;
             let slot = self.slot(lane, &settings);
+            if is_another_s(self, &slot) {
+                return None;
+            }
             let tenure = self.leases.enter(slot)?;
             let running = self.spawn(lane.clone(), settings, tenure);
             self.lanes.insert(lane.clone(), running);
@@ -286,7 +295,7 @@ impl Router {
         gauge.lock().idle_since = None;
         let (inbox, reader) = feed(INBOX);
         let longest_rest = settings.retry.longest_rest();
-        let (settings, settings_reader) = watch::channel(Some(settings));
+        let (orders, orders_reader) = watch::channel(Orders { settings: Some(settings), ends: false });
         let now = Instant::now();
         let rest_until = self.pauses.remove(&lane).and_then(|until| {
             let rest =
@@ -302,7 +311,7 @@ impl Router {
             store: Arc::clone(&self.parts.store),
             carrier: Arc::clone(&self.parts.carrier),
             world: self.parts.world.clone(),
-            settings: settings_reader,
+            settings: orders_reader,
             inbox: reader,
             stop: self.stop.clone(),
             gauge: gauge.clone(),
@@ -313,7 +322,7 @@ impl Router {
             reserve: Arc::clone(&self.reserve),
         });
         let task = self.tasks.spawn(task).id();
-        Running { inbox, settings, gauge, last_push: now, counted: 0, is_ending: false, task }
+        Running { inbox, orders, gauge, last_push: now, counted: 0, is_ending: false, task }
     }
 
     /// A lane's task is over; whether the store has to be looked at, because it should not be.
@@ -341,13 +350,17 @@ impl Router {
 
     /// New settings for the lanes that have a task; those that are not to run, or are another's, start nothing more.
     fn apply(&mut self) {
+        self.held = self.leases.held().into_iter().collect();
         for (lane, running) in self.lanes.iter_mut().filter(|(_, running)| !running.is_ending) {
             let settings = (self.parts.settings)(lane);
-            let settings = settings.filter(|settings| self.leases.holds(settings.slot(lane)));
-            running.is_ending = settings.is_none();
-            running.settings.send_if_modified(|old| {
-                let changed = *old != settings;
-                *old = settings;
+            let slot =
+                settings.as_ref().map(|settings| settings.slot(lane)).or(self.slots.get(lane).copied());
+            running.is_ending =
+                self.leases.are_shared() && slot.is_none_or(|slot| !self.held.contains(&slot));
+            let orders = Orders { settings, ends: running.is_ending };
+            running.orders.send_if_modified(|old| {
+                let changed = *old != orders;
+                *old = orders;
                 changed
             });
         }
@@ -359,7 +372,7 @@ impl Router {
         let now = Instant::now();
         self.lanes.retain(|_, running| {
             // What was sent within a window is only known to the task.
-            let window = running.settings.borrow().as_ref().map_or(Duration::ZERO, |settings| {
+            let window = running.orders.borrow().settings.as_ref().map_or(Duration::ZERO, |settings| {
                 let limits = [settings.rate.limit(), settings.per_contact.limit()];
                 limits.into_iter().flatten().map(|(_, window)| window).max().unwrap_or_default()
             });

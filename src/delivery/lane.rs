@@ -44,6 +44,15 @@ const LEASE_AGAIN: Duration = Duration::from_millis(100);
 /// How many deliveries of each stream a lane may always hold: more than it sends at 20/s while the store is read.
 pub(super) const LEAST_WINDOW: usize = 64;
 
+/// What a lane is told.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Orders {
+    /// How to behave; none where nothing is to be started now.
+    pub(super) settings: Option<LaneSettings>,
+    /// It is another process's now: end when what is under way is over.
+    pub(super) ends: bool,
+}
+
 /// What a lane is started with.
 pub(super) struct Start {
     pub(super) lane: Lane,
@@ -52,7 +61,7 @@ pub(super) struct Start {
     pub(super) store: Arc<dyn Store>,
     pub(super) carrier: Arc<dyn Carrier>,
     pub(super) world: World,
-    pub(super) settings: watch::Receiver<Option<LaneSettings>>,
+    pub(super) settings: watch::Receiver<Orders>,
     pub(super) inbox: FeedReader,
     /// Set once: stop starting, and be done by then.
     pub(super) stop: watch::Receiver<Option<Instant>>,
@@ -111,16 +120,18 @@ struct Running {
     reading: OptionFuture<BoxFuture<'static, Result<Read, StoreError>>>,
     read_not_before: Option<Instant>,
     retired: bool,
-    /// The lane is not to run any more: it ends when what is under way is over.
+    /// Nothing is started: the lane is not to run now.
+    held: bool,
+    /// The lane is another process's: it ends when what is under way is over.
     ending: bool,
     /// Nothing is started any more, and all is over by then.
     deadline: Option<Instant>,
 }
 
-/// Runs a lane until it is stopped or not to run any more, or its inbox ends and it has nothing to do.
+/// Runs a lane until it is stopped or another process's, or its inbox ends and it has nothing to do.
 pub(super) async fn run(mut start: Start) {
-    let settings = start.settings.borrow_and_update().clone();
-    let ending = settings.is_none();
+    let Orders { settings, ends: ending } = start.settings.borrow_and_update().clone();
+    let held = settings.is_none();
     let settings = settings.unwrap_or_default();
     let lane = Running {
         queue: Queue::new(settings.window, settings.in_flight, settings.batch),
@@ -140,6 +151,7 @@ pub(super) async fn run(mut start: Start) {
         reading: None.into(),
         read_not_before: None,
         retired: false,
+        held,
         ending,
         deadline: None,
     };
@@ -275,7 +287,7 @@ impl Running {
         let sooner =
             |alarm: Option<Instant>, then| Some(alarm.map_or(then, |alarm: Instant| alarm.min(then)));
         loop {
-            let is_held = self.rest_until.is_some();
+            let is_held = self.held || self.rest_until.is_some();
             if is_held || !room(self) || (self.noted.is_empty() && !self.queue.has_ready()) {
                 self.pacer.rest();
                 if is_held {
@@ -518,8 +530,8 @@ impl Running {
 
     /// New settings: a changed rate is kept to from now on, as if its window were full.
     fn change(&mut self) {
-        let settings = self.start.settings.borrow_and_update().clone();
-        self.ending = settings.is_none();
+        let Orders { settings, ends } = self.start.settings.borrow_and_update().clone();
+        (self.held, self.ending) = (settings.is_none(), ends);
         let Some(settings) = settings else { return };
         if settings.rate != self.settings.rate {
             self.pacer = Pacer::new(settings.rate, Instant::now());
