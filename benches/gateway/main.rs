@@ -28,6 +28,8 @@ mod installation;
 mod load;
 mod nodes;
 mod pace;
+#[path = "../../tests/shared/postgres.rs"]
+mod postgres;
 mod process;
 mod run;
 mod scale;

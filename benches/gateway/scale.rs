@@ -1,9 +1,9 @@
 //! How large everything is: `cargo bench` measures, `cargo test` only tries whether all of it still works.
 
-use std::net::TcpStream;
 use std::time::Duration;
 
 use super::installation::server;
+use super::postgres;
 
 /// The sizes.
 #[derive(Clone, Debug)]
@@ -56,7 +56,7 @@ impl Scale {
             runs: 1,
             lasts: Duration::from_millis(300),
             connections: 4,
-            postgres: server().or_else(tests_server),
+            postgres: server().or_else(postgres::server),
             nodes: vec![2],
             channels: vec![2],
             queued: 2_000,
@@ -66,14 +66,6 @@ impl Scale {
             soak_rate: 50.0,
         }
     }
-}
-
-/// The server of the tests: what they are told, or one on this machine, if there is one.
-fn tests_server() -> Option<String> {
-    let given = std::env::var("PATCHCORD_TEST_POSTGRES").ok().filter(|address| !address.is_empty());
-    let near =
-        || TcpStream::connect("127.0.0.1:5432").ok().map(|_| "postgres://root@127.0.0.1:5432/test".into());
-    given.or_else(near)
 }
 
 fn counts(name: &str, default: &str) -> Vec<usize> {

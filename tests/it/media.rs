@@ -249,10 +249,7 @@ fn private_addresses_are_out_of_reach_unless_allowed() {
 #[test]
 fn a_file_s_url_is_good_on_every_node_and_what_one_node_took_is_known_to_all() {
     let _turn = among_others();
-    if !Database::is_there() {
-        return;
-    }
-    let database = Database::new();
+    let Some(database) = Database::new() else { return };
     let place = place(&format!("{KEPT_KEY}\nstore: \"{}\"", database.address()));
     let folder = Folder::new();
     folder.write("mappings/files.yaml", MAPPING);

@@ -74,10 +74,7 @@ impl Provider {
 
 impl Cluster {
     fn start(takes: impl Fn(u64) -> Duration + Send + Sync + 'static) -> Option<Self> {
-        if !Database::is_there() {
-            return None;
-        }
-        let (database, folders) = (Database::new(), [Folder::new(), Folder::new()]);
+        let (database, folders) = (Database::new()?, [Folder::new(), Folder::new()]);
         let known = CHANNELS.map(|name| format!("{name}:{TOKEN}:custom"));
         let platform = Platform::start(&known.each_ref().map(String::as_str), 0, &folders[0]);
         let provider = Provider::start(takes);

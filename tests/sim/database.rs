@@ -1,12 +1,10 @@
 //! A schema of its own on the tests' PostgreSQL server, for one run after another.
-//!
-//! `PATCHCORD_TEST_POSTGRES` is the server's address; without it, one on this machine.
 
 use patchcord::store::{Options, PostgresStore, feed};
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{Client, NoTls};
 
-const SERVER: &str = "postgres://root@127.0.0.1:5432/test";
+use super::postgres;
 
 /// Removes all rows, which are few in each table, and lets all numbers begin anew.
 const EMPTY: &str = "DO $$ DECLARE it record; BEGIN \
@@ -24,24 +22,12 @@ pub struct Database {
 }
 
 impl Database {
-    /// A new one with the tables of a store; none where there is no server, which is said loudly and may not be in CI.
+    /// A new one with the tables of a store; none where there is no server.
     pub fn new() -> Option<Self> {
-        let given = std::env::var("PATCHCORD_TEST_POSTGRES").ok().filter(|address| !address.is_empty());
-        let server = given.as_deref().unwrap_or(SERVER);
-        let config: Config = server.parse().expect("PATCHCORD_TEST_POSTGRES is an address");
+        let server = postgres::server()?;
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let client = match runtime.block_on(config.connect(NoTls)) {
-            Ok((client, connection)) => {
-                runtime.spawn(connection);
-                client
-            }
-            Err(error) => {
-                let is_wanted = given.is_some() || std::env::var_os("CI").is_some();
-                assert!(!is_wanted, "no PostgreSQL to test with: {error}");
-                eprintln!("SKIPPED: no PostgreSQL to test with ({error}); set PATCHCORD_TEST_POSTGRES");
-                return None;
-            }
-        };
+        let (client, connection) = runtime.block_on(tokio_postgres::connect(&server, NoTls)).unwrap();
+        runtime.spawn(connection);
         let schema = format!("t{}", patchcord::world::World::system().new_id().replace('-', ""));
         let sign = if server.contains('?') { '&' } else { '?' };
         let address = format!("{server}{sign}options=-csearch_path%3D{schema}");

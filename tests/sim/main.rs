@@ -18,6 +18,8 @@ mod disk;
 mod house;
 mod log;
 mod network;
+#[path = "../shared/postgres.rs"]
+mod postgres;
 mod promises;
 mod scenario;
 mod schedule;

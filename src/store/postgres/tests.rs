@@ -1,5 +1,8 @@
 //! The conformance suite on a real server, and what only this store does.
 
+#[path = "../../../tests/shared/postgres.rs"]
+mod shared;
+
 use std::ops::Deref;
 
 use super::*;
@@ -21,29 +24,8 @@ struct Kept {
     schema: Schema,
 }
 
-/// The tests' server; none where there is none, which is said loudly and may not be in CI.
-fn server() -> Option<String> {
-    let given = std::env::var("PATCHCORD_TEST_POSTGRES").ok().filter(|address| !address.is_empty());
-    let server = given.clone().unwrap_or_else(|| "postgres://root@127.0.0.1:5432/test".to_owned());
-    match run(&server, "SELECT 1") {
-        Ok(()) => Some(server),
-        Err(error) => {
-            assert!(
-                given.is_none() && std::env::var_os("CI").is_none(),
-                "no PostgreSQL to test with: {error}"
-            );
-            eprintln!("SKIPPED: no PostgreSQL to test with ({error}); set PATCHCORD_TEST_POSTGRES");
-            None
-        }
-    }
-}
-
 /// Runs SQL on a connection of its own.
-fn run(address: &str, sql: &'static str) -> Result<(), StoreError> {
-    run_owned(address, sql.to_owned())
-}
-
-fn run_owned(address: &str, sql: String) -> Result<(), StoreError> {
+fn run(address: &str, sql: String) -> Result<(), StoreError> {
     let (_, thread) = on_a_thread(Address::parse(address)?, async move |address| {
         let connection = Connection::open(&address).await?;
         let done = connection.client().batch_execute(&sql).await;
@@ -55,9 +37,9 @@ fn run_owned(address: &str, sql: String) -> Result<(), StoreError> {
 
 impl Schema {
     fn new() -> Option<Self> {
-        let server = server()?;
+        let server = shared::server()?;
         let name = format!("t{}", crate::world::World::system().new_id().replace('-', ""));
-        run_owned(&server, format!("CREATE SCHEMA {name}")).unwrap();
+        run(&server, format!("CREATE SCHEMA {name}")).unwrap();
         let address = format!("{server}?application_name={name}&options=-csearch_path%3D{name}");
         Some(Self { server, name, address })
     }
@@ -65,7 +47,7 @@ impl Schema {
 
 impl Drop for Schema {
     fn drop(&mut self) {
-        let _ = run_owned(&self.server, format!("DROP SCHEMA {} CASCADE", self.name));
+        let _ = run(&self.server, format!("DROP SCHEMA {} CASCADE", self.name));
     }
 }
 
@@ -142,7 +124,7 @@ async fn a_request_that_can_t_be_written_harms_no_other() {
 async fn a_connection_that_is_cut_is_made_again_and_nothing_is_missed() {
     let mut kept = kept!();
     for round in 0..3 {
-        run_owned(
+        run(
             &kept.schema.server,
             format!(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{0}'",
@@ -334,7 +316,7 @@ async fn a_node_that_was_taken_for_gone_changes_nothing() {
     let delivery = node.store.accept(accept).await.unwrap().new.remove(0);
     let slot = crate::store::Slot::of_lane(&delivery.lane);
     let tenure = node.store.leases().enter(slot).unwrap();
-    run_owned(&schema.address, "DELETE FROM nodes".into()).unwrap();
+    run(&schema.address, "DELETE FROM nodes".into()).unwrap();
     let sent = crate::store::Ending::Sent { ids: vec![vec!["p".to_owned()]] };
     let settlement = Settlement::new(1, Arc::clone(&delivery), 1, sent);
     let (begun, settled) = tokio::join!(node.store.begin(delivery.id), node.store.settle(settlement.clone()));
@@ -409,7 +391,7 @@ async fn calls_of_a_node_that_is_gone_are_made_by_others() {
     one.close().await.unwrap();
     assert_eq!(ask(&other).await.unwrap(), SharedCall::Make);
     // One that was taken for gone makes nothing before it has entered anew, and ends nobody else's call.
-    run_owned(&schema.address, "DELETE FROM nodes".to_owned()).unwrap();
+    run(&schema.address, "DELETE FROM nodes".to_owned()).unwrap();
     let third = node(&schema);
     assert_eq!(ask(&third).await.unwrap(), SharedCall::Make);
     other.end_call("k".into(), Some(call_value("1", 100))).await.unwrap();
@@ -439,5 +421,5 @@ async fn values_that_are_used_up_and_calls_that_nobody_makes_are_purged() {
     other.purge(100).await.unwrap();
     let left =
         "DO $$ BEGIN ASSERT (SELECT array_agg(name ORDER BY name) FROM calls) = '{good,under way}'; END $$";
-    run_owned(&schema.address, left.to_owned()).unwrap();
+    run(&schema.address, left.to_owned()).unwrap();
 }

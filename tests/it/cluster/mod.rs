@@ -373,12 +373,10 @@ fn longest_silence(
 #[test]
 fn the_lanes_of_a_node_that_dies_move_soon_and_those_of_one_that_leaves_at_once() {
     let _turn = alone();
-    if !Database::is_there() {
-        return;
-    }
+    let Some(server) = Database::server() else { return };
     let channels = ["one", "two", "three", "four"].map(|name| (name, Kind::Paced));
     for (what, most) in [("left", 4000), ("died", 10_000)] {
-        let mut cluster = Cluster::start(Database::server(), &channels);
+        let mut cluster = Cluster::start(server.clone(), &channels);
         let silence = longest_silence(&mut cluster, |cluster| {
             for node in 0..NODES - 1 {
                 cluster.front.set_to(node, Way::Shut);

@@ -138,7 +138,7 @@ fn round(what: &str, count: u64, cuts: Cuts, dice: &mut Dice, seed: u64) {
     let began = Instant::now();
     let folder = crate::support::Folder::new();
     let mut disk = (cuts == Cuts::Power).then(|| Disk::new(&folder.path("")));
-    let database = (cuts == Cuts::Database).then(Database::new);
+    let database = (cuts == Cuts::Database).then(|| Database::new().unwrap());
     let store = match (&disk, &database) {
         (Some(disk), _) => Some(format!("sqlite:{}", disk.root.join("data/patchcord.db").display())),
         (None, Some(database)) => Some(database.address()),
@@ -208,7 +208,7 @@ fn hundreds_of_kills_lose_nothing_that_was_accepted_and_keep_the_order() {
 
 #[test]
 fn kills_and_troubles_with_the_database_lose_nothing_that_is_in_postgres() {
-    if Database::is_there() {
+    if Database::server().is_some() {
         trial("kills on PostgreSQL", number("PATCHCORD_KILLS", 150) / 5, Cuts::Database);
     }
 }

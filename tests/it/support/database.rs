@@ -1,6 +1,4 @@
 //! A schema of its own on the tests' PostgreSQL server, and what can go wrong on the way there.
-//!
-//! `PATCHCORD_TEST_POSTGRES` is the server's address; without it, one on this machine.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -9,9 +7,8 @@ use tokio::runtime::Runtime;
 use tokio_postgres::{Config, NoTls, config::Host};
 
 use super::passage::{Passage, Way};
+use super::postgres;
 use crate::crash::Dice;
-
-const SERVER: &str = "postgres://root@127.0.0.1:5432/test";
 
 /// A schema that is dropped when the test is over.
 pub struct Database {
@@ -22,33 +19,15 @@ pub struct Database {
     pub ways: Vec<Passage>,
 }
 
-/// The server's address, and whether somebody said so.
-fn server() -> (Config, bool) {
-    let given = std::env::var("PATCHCORD_TEST_POSTGRES").ok().filter(|address| !address.is_empty());
-    let address = given.as_deref().unwrap_or(SERVER);
-    (address.parse().expect("PATCHCORD_TEST_POSTGRES is an address"), given.is_some())
-}
-
 impl Database {
-    /// Whether there is a server; that there is none is said loudly, and may not be in CI.
-    pub fn is_there() -> bool {
-        let (server, given) = server();
-        let connected = Runtime::new().unwrap().block_on(async { server.connect(NoTls).await.map(drop) });
-        if let Err(error) = &connected {
-            assert!(!given && std::env::var_os("CI").is_none(), "no PostgreSQL to test with: {error}");
-            eprintln!("SKIPPED: no PostgreSQL to test with ({error}); set PATCHCORD_TEST_POSTGRES");
-        }
-        connected.is_ok()
+    /// The tests' server, if there is one.
+    pub fn server() -> Option<Config> {
+        Some(postgres::server()?.parse().expect("it was connected to"))
     }
 
-    /// The tests' server.
-    pub fn server() -> Config {
-        server().0
-    }
-
-    /// A new one.
-    pub fn new() -> Self {
-        Self::on(Self::server(), 1)
+    /// A new one on the tests' server, if there is one.
+    pub fn new() -> Option<Self> {
+        Some(Self::on(Self::server()?, 1))
     }
 
     /// A new one on that server, with so many ways to it.

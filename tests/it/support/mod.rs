@@ -8,6 +8,8 @@ mod gateway;
 pub mod http;
 mod openssl;
 mod passage;
+#[path = "../../shared/postgres.rs"]
+mod postgres;
 mod process;
 mod stand_in;
 mod town;
