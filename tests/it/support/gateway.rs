@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use super::{Folder, Process, http, patchcord, until};
+use super::{Folder, Process, http, patchcord, until_done};
 
 /// A gateway that can be stopped and started again, always at the same address.
 pub struct Gateway {
@@ -59,9 +59,13 @@ impl Gateway {
     pub fn ready(&mut self) {
         let url = format!("{}/readyz", self.url);
         let process = self.process.as_mut().expect("the gateway runs");
-        until("the gateway is ready", 20, || {
+        until_done("the gateway is ready", 20, || {
             assert!(process.ended().is_none(), "the gateway ended:\n{}", process.printed());
-            http::exchange("GET", &url, &[], b"").ok().filter(|answer| answer.status == 200)
+            match http::exchange("GET", &url, &[], b"") {
+                Ok(answer) if answer.status == 200 => Ok(()),
+                Ok(answer) => Err(format!("{} {}", answer.status, answer.text())),
+                Err(error) => Err(error.to_string()),
+            }
         });
     }
 

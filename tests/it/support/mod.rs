@@ -25,4 +25,4 @@ pub use passage::{Passage, Way};
 pub use process::{Process, patchcord};
 pub use stand_in::{Platform, Provider};
 pub use town::{CHANNEL, Setup, TOKEN, Town};
-pub use wait::{alone, among_others, say, until};
+pub use wait::{alone, among_others, say, until, until_done};

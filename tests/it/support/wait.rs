@@ -19,12 +19,24 @@ pub fn among_others() -> RwLockReadGuard<'static, ()> {
 
 /// Looks until there is something, at most for `seconds`.
 pub fn until<T>(what: &str, seconds: u64, mut look: impl FnMut() -> Option<T>) -> T {
+    until_done(what, seconds, || look().ok_or("nothing"))
+}
+
+/// The same of something that says what is there instead.
+pub fn until_done<T, E: std::fmt::Display>(
+    what: &str,
+    seconds: u64,
+    mut look: impl FnMut() -> Result<T, E>,
+) -> T {
     let began = Instant::now();
     loop {
-        if let Some(found) = look() {
-            return found;
+        match look() {
+            Ok(found) => return found,
+            Err(instead) => {
+                let is_in_time = began.elapsed() < Duration::from_secs(seconds);
+                assert!(is_in_time, "not within {seconds} s: {what}; instead: {instead}");
+            }
         }
-        assert!(began.elapsed() < Duration::from_secs(seconds), "not within {seconds} s: {what}");
         sleep(Duration::from_millis(5));
     }
 }
