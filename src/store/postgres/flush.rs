@@ -32,7 +32,8 @@ const OUTCOMES: &str = "UPDATE deliveries SET state = new.state, attempts = new.
      progress = coalesce(new.progress, deliveries.progress), in_doubt = deliveries.in_doubt AND new.state <> 0 \
      FROM unnest($1::bigint[], $2::smallint[], $3::int[], $4::bigint[], $5::bigint[], $6::text[], $7::text[]) \
      AS new (id, state, attempts, not_before, settled_at, error, progress) WHERE deliveries.id = new.id";
-const BEGUN: &str = "UPDATE deliveries SET in_doubt = true WHERE id = ANY($1) AND state = 0";
+// What is not queued any more stays as it is; see what is read, why that is no condition.
+const BEGUN: &str = "UPDATE deliveries SET in_doubt = in_doubt OR state = 0 WHERE id = ANY($1)";
 const SEEN: &str = "INSERT INTO dedupe (key, seen_at) SELECT * FROM unnest($1::bytea[], $2::bigint[]) \
      ON CONFLICT (key) DO UPDATE SET seen_at = excluded.seen_at";
 const NAMES: &str = "INSERT INTO provider_ids (channel, provider_id, mid, part, sent_at) \

@@ -37,10 +37,12 @@ const PIECES: &str = "SELECT channel, contact, key, position, total, due_at, mid
 const BULK: &str = "SELECT channel, contact, (SELECT min(id) FROM deliveries WHERE state = 0 AND bulk AND direction = 1 \
      AND deliveries.channel = wanted.channel AND deliveries.contact = wanted.contact) \
      FROM unnest($1::text[], $2::text[]) AS wanted (channel, contact)";
-const QUEUED: &str = "SELECT id FROM deliveries WHERE id = ANY($1) AND state = 0";
-const ELSEWHERE: &str = "SELECT channel, direction, count(*), max(id) FROM deliveries WHERE id > $1 AND state = 0 \
+// The state is looked at in the result: as a condition it would lead to the index of all that is queued, or parked, to be
+// read from one end to the other.
+const QUEUED: &str = "SELECT id, state = 0 FROM deliveries WHERE id = ANY($1)";
+const ELSEWHERE: &str = "SELECT channel, direction, count(*) FILTER (WHERE state = 0), max(id) FROM deliveries WHERE id > $1 \
      GROUP BY channel, direction";
-const PARKED: &str = "SELECT id FROM journal WHERE id = ANY($1) AND verdict = 'parked'";
+const PARKED: &str = "SELECT id, verdict = 'parked' FROM journal WHERE id = ANY($1)";
 
 /// The statements of this file, to be prepared.
 pub(super) const STATEMENTS: [&str; 14] = [
@@ -187,8 +189,8 @@ fn put(draft: &mut Draft, sql: &str, row: &Row) {
             draft.pieces.found(set).insert(small(3), (small(4), row.get(5), piece));
         }
         BULK => *draft.bulk.found(named()) = row.get(2),
-        QUEUED => *draft.queued.found(row.get(0)) = true,
-        PARKED => *draft.parked.found(row.get(0)) = true,
+        QUEUED => *draft.queued.found(row.get(0)) = row.get(1),
+        PARKED => *draft.parked.found(row.get(0)) = row.get(1),
         _ => {}
     }
 }

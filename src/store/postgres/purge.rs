@@ -58,9 +58,12 @@ pub(super) async fn slice(
             now - keep.lost,
         ),
         Table::Journal => (
-            "DELETE FROM journal WHERE id = ANY(ARRAY(SELECT id FROM journal WHERE received_at < greatest($1::bigint, $3::bigint) \
-             AND received_at < CASE verdict WHEN 'parked' THEN $3 ELSE $1 END \
-             AND NOT EXISTS (SELECT 1 FROM deliveries WHERE webhook = journal.id AND state >= 2) LIMIT $2))",
+            // By age first: looked for together, all of the journal would be read while nothing in it is old.
+            "WITH old AS MATERIALIZED (SELECT id, verdict, received_at FROM journal \
+             WHERE received_at < greatest($1::bigint, $3::bigint)) \
+             DELETE FROM journal WHERE id = ANY(ARRAY(SELECT id FROM old \
+             WHERE received_at < CASE verdict WHEN 'parked' THEN $3 ELSE $1 END \
+             AND NOT EXISTS (SELECT 1 FROM deliveries WHERE webhook = old.id AND state >= 2) LIMIT $2))",
             now - keep.journal,
         ),
         Table::Dedupe => (

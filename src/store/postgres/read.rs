@@ -172,7 +172,9 @@ pub(super) async fn sent(
 ) -> Result<Option<SentPart>, Error> {
     let row = connection
         .row(
-            "SELECT mid, part, contact, status, parts FROM provider_ids JOIN messages USING (channel, mid) \
+            // One after the other: joined, all messages of the channel would be read.
+            "SELECT mid, part, contact, status, parts FROM provider_ids AS id CROSS JOIN LATERAL \
+             (SELECT contact, status, parts FROM messages WHERE channel = id.channel AND mid = id.mid OFFSET 0) AS message \
              WHERE channel = $1 AND provider_id = $2",
             &[&text::stored(channel), &text::stored(provider_id)],
         )

@@ -216,6 +216,45 @@ async fn a_server_that_says_nothing_is_not_waited_for() {
     );
 }
 
+/// The statements are planned once, while the tables are empty, and not again when they are large.
+#[tokio::test]
+async fn a_batch_reads_no_index_from_one_end_to_the_other() {
+    let kept = kept!();
+    let connection = Connection::open(&Address::parse(&kept.schema.address).unwrap()).await.unwrap();
+    let client = connection.client();
+    let first_column = "SELECT relname::text, pg_get_indexdef(indexrelid, 1, true) FROM pg_index \
+                        JOIN pg_class ON indexrelid = oid WHERE relnamespace = current_schema()::regnamespace";
+    let indexes: std::collections::HashMap<String, String> =
+        client.query(first_column, &[]).await.unwrap().iter().map(|row| (row.get(0), row.get(1))).collect();
+    let mut looked_at = 0;
+    for sql in load::STATEMENTS.iter().chain(&flush::STATEMENTS) {
+        let values = client.prepare(sql).await.unwrap().params().len();
+        let values =
+            if values == 0 { String::new() } else { format!("({})", vec!["NULL"; values].join(", ")) };
+        let explain = format!("PREPARE it AS {sql}; EXPLAIN (COSTS OFF) EXECUTE it{values}; DEALLOCATE it");
+        let answers = client.simple_query(&explain).await.unwrap();
+        let plan: Vec<&str> = answers
+            .iter()
+            .filter_map(|answer| match answer {
+                tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0),
+                _ => None,
+            })
+            .collect();
+        for (line, next) in plan.iter().zip(plan.iter().skip(1).chain([&""])) {
+            let Some((_, rest)) =
+                line.split_once("using ").or_else(|| line.split_once("Bitmap Index Scan on "))
+            else {
+                continue;
+            };
+            let index = rest.split(' ').next().unwrap();
+            let is_narrowed = next.contains("Index Cond") && next.contains(&format!("({} ", indexes[index]));
+            assert!(is_narrowed, "{sql}\n{}", plan.join("\n"));
+            looked_at += 1;
+        }
+    }
+    assert!(looked_at >= 15, "{looked_at}");
+}
+
 /// A node of an installation.
 struct Node {
     store: PostgresStore,
