@@ -103,7 +103,7 @@ fn without_password(address: &str) -> String {
 pub(super) struct Connection {
     client: Client,
     place: String,
-    statements: Mutex<HashMap<&'static str, Statement>>,
+    statements: Mutex<HashMap<String, Statement>>,
     /// Told when another connection wakes this one.
     woken: Arc<Woken>,
     driver: JoinHandle<()>,
@@ -164,9 +164,9 @@ impl Connection {
     }
 
     /// Prepares statements, all at once.
-    pub(super) async fn prepare(
+    pub(super) async fn prepare<'s>(
         &self,
-        statements: impl Iterator<Item = &'static str>,
+        statements: impl Iterator<Item = &'s str>,
     ) -> Result<(), tokio_postgres::Error> {
         try_join_all(statements.map(|sql| self.statement(sql))).await.map(|_| ())
     }
@@ -201,7 +201,7 @@ impl Connection {
     /// The rows that a statement gives.
     pub(super) async fn rows(
         &self,
-        sql: &'static str,
+        sql: &str,
         values: Values<'_>,
     ) -> Result<Vec<Row>, tokio_postgres::Error> {
         let statement = self.statement(sql).await?;
@@ -211,30 +211,29 @@ impl Connection {
     /// The one row that a statement gives, if it does.
     pub(super) async fn row(
         &self,
-        sql: &'static str,
+        sql: &str,
         values: Values<'_>,
     ) -> Result<Option<Row>, tokio_postgres::Error> {
         Ok(self.rows(sql, values).await?.into_iter().next())
     }
 
     /// Runs a statement that changes something; gives how many rows it changed.
-    pub(super) async fn change(
-        &self,
-        sql: &'static str,
-        values: Values<'_>,
-    ) -> Result<u64, tokio_postgres::Error> {
+    pub(super) async fn change(&self, sql: &str, values: Values<'_>) -> Result<u64, tokio_postgres::Error> {
         let statement = self.statement(sql).await?;
         self.client.execute(&statement, values).await
     }
 
     /// A statement, which is prepared once.
-    async fn statement(&self, sql: &'static str) -> Result<Statement, tokio_postgres::Error> {
+    async fn statement(&self, sql: &str) -> Result<Statement, tokio_postgres::Error> {
         let known = self.statements.lock().unwrap_or_else(PoisonError::into_inner).get(sql).cloned();
         if let Some(known) = known {
             return Ok(known);
         }
         let statement = self.client.prepare(sql).await?;
-        self.statements.lock().unwrap_or_else(PoisonError::into_inner).insert(sql, statement.clone());
+        self.statements
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(sql.to_owned(), statement.clone());
         Ok(statement)
     }
 }

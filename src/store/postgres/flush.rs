@@ -1,5 +1,5 @@
-//! Everything that the units of a batch changed, written at once and committed: one statement for each table, all of them
-//! on their way together with the commit.
+//! Everything that the units of a batch changed, written at once and committed: one statement for what nearly every batch
+//! changes, one for each further table, all of them on their way together with the commit.
 //!
 //! Invariant: where one of them fails nothing is committed, since a transaction that failed can only be rolled back.
 
@@ -13,36 +13,39 @@ use tokio_postgres::types::ToSql;
 use super::connection::Connection;
 use super::draft::Draft;
 use super::text::stored;
-use super::{nodes, turn};
 use crate::message::IdOwner;
 
+// Parts of one statement, whose values have no numbers of their own. What one of them writes no other does.
 const JOURNAL: &str = "INSERT INTO journal (id, received_at, channel, mapping, route, method, url, verdict, reason, headers, body) \
-     SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], \
-     $8::text[], $9::text[], $10::text[], $11::bytea[])";
-const REPLAYS: &str = "UPDATE journal SET verdict = new.verdict, reason = new.reason \
-     FROM unnest($1::bigint[], $2::text[], $3::text[]) AS new (id, verdict, reason) WHERE journal.id = new.id";
+     SELECT * FROM unnest(?::bigint[], ?::bigint[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], \
+     ?::text[], ?::text[], ?::text[], ?::bytea[])";
 const DELIVERIES: &str = "INSERT INTO deliveries (id, channel, direction, contact, mid, kind, state, attempts, not_before, accepted_at, \
      webhook, in_doubt, bulk, behind, payload) \
      SELECT id, channel, direction, contact, mid, kind, 0, 0, not_before, accepted_at, webhook, false, bulk, behind, payload \
-     FROM unnest($1::bigint[], $2::text[], $3::smallint[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::bigint[], \
-     $9::bigint[], $10::bool[], $11::bigint[], $12::bytea[]) AS new (id, channel, direction, contact, mid, kind, not_before, \
+     FROM unnest(?::bigint[], ?::text[], ?::smallint[], ?::text[], ?::text[], ?::text[], ?::bigint[], ?::bigint[], \
+     ?::bigint[], ?::bool[], ?::bigint[], ?::bytea[]) AS new (id, channel, direction, contact, mid, kind, not_before, \
      accepted_at, webhook, bulk, behind, payload)";
+const SEEN: &str = "INSERT INTO dedupe (key, seen_at) SELECT * FROM unnest(?::bytea[], ?::bigint[]) \
+     ON CONFLICT (key) DO UPDATE SET seen_at = excluded.seen_at";
 const OUTCOMES: &str = "UPDATE deliveries SET state = new.state, attempts = new.attempts, \
      not_before = coalesce(new.not_before, deliveries.not_before), settled_at = new.settled_at, error = new.error, \
      progress = coalesce(new.progress, deliveries.progress), in_doubt = deliveries.in_doubt AND new.state <> 0 \
-     FROM unnest($1::bigint[], $2::smallint[], $3::int[], $4::bigint[], $5::bigint[], $6::text[], $7::text[]) \
+     FROM unnest(?::bigint[], ?::smallint[], ?::int[], ?::bigint[], ?::bigint[], ?::text[], ?::text[]) \
      AS new (id, state, attempts, not_before, settled_at, error, progress) WHERE deliveries.id = new.id";
-// What is not queued any more stays as it is; see what is read, why that is no condition.
-const BEGUN: &str = "UPDATE deliveries SET in_doubt = in_doubt OR state = 0 WHERE id = ANY($1)";
-const SEEN: &str = "INSERT INTO dedupe (key, seen_at) SELECT * FROM unnest($1::bytea[], $2::bigint[]) \
-     ON CONFLICT (key) DO UPDATE SET seen_at = excluded.seen_at";
 const NAMES: &str = "INSERT INTO provider_ids (channel, provider_id, mid, part, sent_at) \
-     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::bigint[]) \
+     SELECT * FROM unnest(?::text[], ?::text[], ?::text[], ?::int[], ?::bigint[]) \
      ON CONFLICT (channel, provider_id) DO UPDATE SET mid = excluded.mid, part = excluded.part, sent_at = excluded.sent_at";
 const MESSAGES: &str = "INSERT INTO messages (channel, mid, contact, status, parts, sent_at) \
-     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::smallint[], $5::bytea[], $6::bigint[]) \
+     SELECT * FROM unnest(?::text[], ?::text[], ?::text[], ?::smallint[], ?::bytea[], ?::bigint[]) \
      ON CONFLICT (channel, mid) DO UPDATE SET contact = excluded.contact, status = excluded.status, \
      parts = excluded.parts, sent_at = excluded.sent_at";
+const NOTE: &str = "SELECT setval('delivery_ids', ?), setval('webhook_ids', ?)";
+const WAKE: &str = ", pg_notify(?, '')";
+
+const REPLAYS: &str = "UPDATE journal SET verdict = new.verdict, reason = new.reason \
+     FROM unnest($1::bigint[], $2::text[], $3::text[]) AS new (id, verdict, reason) WHERE journal.id = new.id";
+// What is not queued any more stays as it is; see what is read, why that is no condition.
+const BEGUN: &str = "UPDATE deliveries SET in_doubt = in_doubt OR state = 0 WHERE id = ANY($1)";
 const TAKEN: &str = "DELETE FROM waiting_receipts USING unnest($1::text[], $2::bool[], $3::text[]) AS gone (channel, own, message) \
      WHERE waiting_receipts.channel = gone.channel AND waiting_receipts.own = gone.own \
      AND waiting_receipts.message = gone.message";
@@ -69,28 +72,9 @@ const PAUSES: &str = "INSERT INTO pauses (channel, direction, until) \
      SELECT * FROM unnest($1::text[], $2::smallint[], $3::bigint[]) \
      ON CONFLICT (channel, direction) DO UPDATE SET until = greatest(pauses.until, excluded.until)";
 
-/// The statements of this file, to be prepared.
-pub(super) const STATEMENTS: [&str; 19] = [
-    turn::NOTE,
-    nodes::WAKE,
-    JOURNAL,
-    REPLAYS,
-    DELIVERIES,
-    OUTCOMES,
-    BEGUN,
-    SEEN,
-    NAMES,
-    MESSAGES,
-    TAKEN,
-    WAITING,
-    WATERMARKS,
-    PIECES_GONE,
-    PIECES,
-    REMEMBERED,
-    FORGOTTEN,
-    ALIASES,
-    PAUSES,
-];
+/// The statements of this file that stand alone, to be prepared.
+pub(super) const STATEMENTS: [&str; 11] =
+    [REPLAYS, BEGUN, TAKEN, WAITING, WATERMARKS, PIECES_GONE, PIECES, REMEMBERED, FORGOTTEN, ALIASES, PAUSES];
 
 /// Writes what was changed, and commits.
 pub(super) async fn flush(connection: &Connection, draft: &Draft) -> Result<(), Error> {
@@ -102,8 +86,15 @@ pub(super) async fn flush(connection: &Connection, draft: &Draft) -> Result<(), 
     pieces(draft, &mut statements);
     small(draft, &mut statements);
 
-    let mut flight: Vec<BoxFuture<'_, Result<(), Error>>> = Vec::with_capacity(statements.0.len() + 1);
-    for (sql, columns) in &statements.0 {
+    let together = together(&statements.parts, &statements.last);
+    // Before anything is on its way, since nothing may overtake it.
+    connection.prepare(Some(&*together).filter(|sql| !sql.is_empty()).into_iter()).await?;
+    let Statements { parts, last: (_, last), alone } = statements;
+    let values = parts.into_iter().flat_map(|(_, columns)| columns).chain(last).collect();
+    let first = (!together.is_empty()).then_some((&*together, values));
+
+    let mut flight: Vec<BoxFuture<'_, Result<(), Error>>> = Vec::with_capacity(alone.len() + 2);
+    for (sql, columns) in first.into_iter().chain(alone) {
         flight.push(
             async move {
                 let values: Vec<&(dyn ToSql + Sync)> = columns.iter().map(|column| &**column as _).collect();
@@ -117,15 +108,68 @@ pub(super) async fn flush(connection: &Connection, draft: &Draft) -> Result<(), 
     try_join_all(flight).await.map(|_| ())
 }
 
-/// Statements with their columns, in the order in which they are made.
-#[derive(Default)]
-struct Statements<'a>(Vec<(&'static str, Vec<Column<'a>>)>);
+/// One statement of several, which ends with another; empty where there are none.
+fn together(parts: &[Statement<'_>], (last, _): &Last<'_>) -> String {
+    if parts.is_empty() && last.is_empty() {
+        return String::new();
+    }
+    let last = if last.is_empty() { "SELECT" } else { last };
+    let mut sql = String::with_capacity(2048);
+    for (number, (part, _)) in parts.iter().enumerate() {
+        let before = if number == 0 { "WITH" } else { "," };
+        sql.push_str(&format!("{before} part{number} AS ({part}) "));
+    }
+    sql.push_str(last);
+    numbered(&sql)
+}
 
+/// With a number for each value.
+fn numbered(sql: &str) -> String {
+    let mut numbered = String::with_capacity(sql.len() + 128);
+    for (number, piece) in sql.split('?').enumerate() {
+        if number > 0 {
+            numbered.push_str(&format!("${number}"));
+        }
+        numbered.push_str(piece);
+    }
+    numbered
+}
+
+/// The statement of a batch that changes all it can.
+#[cfg(test)]
+pub(super) fn of_all_parts() -> String {
+    let parts = [JOURNAL, DELIVERIES, SEEN, OUTCOMES, NAMES, MESSAGES].map(|part| (part, Vec::new()));
+    together(&parts, &(format!("{NOTE}{WAKE}"), Vec::new()))
+}
+
+/// A statement with its columns.
+type Statement<'a> = (&'static str, Vec<Column<'a>>);
 type Column<'a> = Box<dyn ToSql + Sync + Send + 'a>;
+/// What the parts end with, and its values.
+type Last<'a> = (String, Vec<Column<'a>>);
+
+/// What is to be said to the database.
+#[derive(Default)]
+struct Statements<'a> {
+    /// In one statement.
+    parts: Vec<Statement<'a>>,
+    last: Last<'a>,
+    /// Each in one of its own, in their order.
+    alone: Vec<Statement<'a>>,
+}
 
 impl<'a> Statements<'a> {
+    fn join(&mut self, sql: &'static str, columns: Vec<Column<'a>>) {
+        self.parts.push((sql, columns));
+    }
+
+    fn end(&mut self, sql: &str, values: Vec<Column<'a>>) {
+        self.last.0.push_str(sql);
+        self.last.1.extend(values);
+    }
+
     fn add(&mut self, sql: &'static str, columns: Vec<Column<'a>>) {
-        self.0.push((sql, columns));
+        self.alone.push((sql, columns));
     }
 }
 
@@ -147,7 +191,7 @@ fn maybe<'a, R>(rows: &[R], of: impl Fn(&R) -> Option<&'a str>) -> Column<'a> {
 fn journal<'a>(draft: &'a Draft, statements: &mut Statements<'a>) {
     let rows: Vec<_> = draft.journal.iter().map(|(id, entry)| (*id, entry)).collect();
     if !rows.is_empty() {
-        statements.add(
+        statements.join(
             JOURNAL,
             vec![
                 column(&rows, |row| row.0),
@@ -179,11 +223,11 @@ fn journal<'a>(draft: &'a Draft, statements: &mut Statements<'a>) {
 
 fn deliveries<'a>(draft: &'a Draft, statements: &mut Statements<'a>) {
     if !(draft.deliveries.is_empty() && draft.journal.is_empty()) {
-        statements.add(turn::NOTE, vec![Box::new(draft.last_delivery), Box::new(draft.last_webhook)]);
+        statements.end(NOTE, vec![Box::new(draft.last_delivery), Box::new(draft.last_webhook)]);
     }
     let rows: Vec<_> = draft.deliveries.iter().map(|it| &**it).collect();
     if !rows.is_empty() {
-        statements.add(
+        statements.join(
             DELIVERIES,
             vec![
                 column(&rows, |row| row.id),
@@ -202,11 +246,11 @@ fn deliveries<'a>(draft: &'a Draft, statements: &mut Statements<'a>) {
         );
     }
     if let Some(wake) = draft.wake.as_ref().filter(|_| !rows.is_empty()) {
-        statements.add(nodes::WAKE, vec![Box::new(wake)]);
+        statements.end(WAKE, vec![Box::new(wake)]);
     }
     let rows: Vec<_> = draft.outcomes.iter().collect();
     if !rows.is_empty() {
-        statements.add(
+        statements.join(
             OUTCOMES,
             vec![
                 column(&rows, |row| row.id),
@@ -224,14 +268,14 @@ fn deliveries<'a>(draft: &'a Draft, statements: &mut Statements<'a>) {
     }
     let rows: Vec<_> = draft.seen.changed().filter_map(|(key, at)| Some((key, (*at)?))).collect();
     if !rows.is_empty() {
-        statements.add(SEEN, vec![column(&rows, |row| row.0.as_slice()), column(&rows, |row| row.1)]);
+        statements.join(SEEN, vec![column(&rows, |row| row.0.as_slice()), column(&rows, |row| row.1)]);
     }
 }
 
 fn messages<'a>(draft: &'a Draft, statements: &mut Statements<'a>) {
     let rows: Vec<_> = draft.names.changed().filter_map(|(key, name)| Some((key, name.as_ref()?))).collect();
     if !rows.is_empty() {
-        statements.add(
+        statements.join(
             NAMES,
             vec![
                 texts(&rows, |row| &row.0.0),
@@ -245,7 +289,7 @@ fn messages<'a>(draft: &'a Draft, statements: &mut Statements<'a>) {
     let rows: Vec<_> =
         draft.messages.changed().filter_map(|(key, message)| Some((key, message.as_ref()?))).collect();
     if !rows.is_empty() {
-        statements.add(
+        statements.join(
             MESSAGES,
             vec![
                 texts(&rows, |row| &row.0.0),

@@ -1,5 +1,5 @@
-//! Everything that the units of a batch may ask for, read at once: one statement for each kind of fact, all of them on
-//! their way together.
+//! Everything that the units of a batch may ask for, read at once: one statement for what every batch asks, one for each
+//! further kind of fact, all of them on their way together. Each statement costs both sides about as much as ten rows.
 
 use std::borrow::Cow;
 
@@ -10,14 +10,20 @@ use tokio_postgres::{Error, Row};
 
 use super::connection::{Connection, Values};
 use super::draft::{Draft, Mark, Message, Name, Named, Waiting};
-use super::{nodes, row, text, turn};
+use super::{row, text, turn};
 use crate::message::{Fault, IdOwner};
 use crate::store::fold::{Standing, status_of};
 use crate::store::ledger::{KeptPiece, PieceSet};
 use crate::store::{DeliveryId, Elsewhere, Receipt, StatusSet, Watermark};
 use crate::world::Millis;
 
-const SEEN: &str = "SELECT key, seen_at FROM dedupe WHERE key = ANY($1)";
+/// The last ids that were given out and whether the node's row is there; keys that were seen; and which deliveries are
+/// queued. That is looked at in the result: as a condition it would lead to the index of all that is queued, to be read from
+/// one end to the other.
+const ALWAYS: &str = "SELECT 0, (SELECT last_value FROM delivery_ids), (SELECT last_value FROM webhook_ids), \
+     EXISTS (SELECT FROM nodes WHERE id = $1), NULL::bytea \
+     UNION ALL SELECT 1, NULL, seen_at, NULL, key FROM dedupe WHERE key = ANY($2) \
+     UNION ALL SELECT 2, id, NULL, state = 0, NULL FROM deliveries WHERE id = ANY($3)";
 const NAMES: &str = "SELECT channel, provider_id, mid, part, n.sent_at, m.contact, m.status, m.parts, m.sent_at \
      FROM unnest($1::text[], $2::text[]) AS wanted (channel, provider_id) \
      JOIN provider_ids n USING (channel, provider_id) LEFT JOIN messages m USING (channel, mid)";
@@ -37,30 +43,14 @@ const PIECES: &str = "SELECT channel, contact, key, position, total, due_at, mid
 const BULK: &str = "SELECT channel, contact, (SELECT min(id) FROM deliveries WHERE state = 0 AND bulk AND direction = 1 \
      AND deliveries.channel = wanted.channel AND deliveries.contact = wanted.contact) \
      FROM unnest($1::text[], $2::text[]) AS wanted (channel, contact)";
-// The state is looked at in the result: as a condition it would lead to the index of all that is queued, or parked, to be
-// read from one end to the other.
-const QUEUED: &str = "SELECT id, state = 0 FROM deliveries WHERE id = ANY($1)";
+// Nor are states conditions here.
 const ELSEWHERE: &str = "SELECT channel, direction, count(*) FILTER (WHERE state = 0), max(id) FROM deliveries WHERE id > $1 \
      GROUP BY channel, direction";
 const PARKED: &str = "SELECT id, verdict = 'parked' FROM journal WHERE id = ANY($1)";
 
 /// The statements of this file, to be prepared.
-pub(super) const STATEMENTS: [&str; 14] = [
-    turn::TAKE,
-    turn::LAST,
-    nodes::IS_THERE,
-    ELSEWHERE,
-    SEEN,
-    NAMES,
-    MESSAGES,
-    WAITING,
-    WATERMARKS,
-    OPEN,
-    PIECES,
-    BULK,
-    QUEUED,
-    PARKED,
-];
+pub(super) const STATEMENTS: [&str; 10] =
+    [ALWAYS, ELSEWHERE, NAMES, MESSAGES, WAITING, WATERMARKS, OPEN, PIECES, BULK, PARKED];
 
 /// Begins a transaction, takes the turn, and reads what was announced.
 pub(super) async fn load(connection: &Connection, draft: &mut Draft) -> Result<(), Error> {
@@ -83,13 +73,11 @@ pub(super) async fn load(connection: &Connection, draft: &mut Draft) -> Result<(
     let parked: Vec<i64> = draft.parked.announced().copied().collect();
 
     let node = draft.node.unwrap_or_default();
-    let is_node = draft.node.is_some();
-    let wanted: [(&'static str, bool, Values<'_>); 14] = [
-        (turn::TAKE, true, &[]),
-        (turn::LAST, true, &[]),
-        (nodes::IS_THERE, is_node, &[&node]),
-        (ELSEWHERE, is_node, &[&draft.known]),
-        (SEEN, !keys.is_empty(), &[&keys]),
+    // Where others queued something it shows in the last id, but it may be asked for at once.
+    let others = draft.wake.is_some();
+    let wanted: [(&'static str, bool, Values<'_>); 10] = [
+        (ALWAYS, true, &[&node, &keys, &queued]),
+        (ELSEWHERE, others, &[&draft.known]),
         (NAMES, !names.is_empty(), &[&name_channels, &names]),
         (MESSAGES, !messages.is_empty(), &[&message_channels, &messages]),
         (WAITING, !about.is_empty(), &[&about_channels, &about_own, &about_ids]),
@@ -97,11 +85,11 @@ pub(super) async fn load(connection: &Connection, draft: &mut Draft) -> Result<(
         (OPEN, !open_contacts.is_empty(), &[&open_channels, &open_contacts, &open_upto]),
         (PIECES, !sets.is_empty(), &[&set_channels, &set_contacts, &set_keys]),
         (BULK, !bulk_contacts.is_empty(), &[&bulk_channels, &bulk_contacts]),
-        (QUEUED, !queued.is_empty(), &[&queued]),
         (PARKED, !parked.is_empty(), &[&parked]),
     ];
     let mut flight: Vec<BoxFuture<'_, Result<Vec<Row>, Error>>> = Vec::with_capacity(wanted.len() + 1);
-    flight.push(connection.client().batch_execute("BEGIN").map(|begun| begun.map(|()| Vec::new())).boxed());
+    flight
+        .push(connection.client().batch_execute(turn::BEGIN).map(|begun| begun.map(|()| Vec::new())).boxed());
     let asked: Vec<&str> = wanted.iter().filter(|(_, is_wanted, _)| *is_wanted).map(|it| it.0).collect();
     for (sql, _, values) in wanted.into_iter().filter(|(_, is_wanted, _)| *is_wanted) {
         flight.push(connection.rows(sql, values).boxed());
@@ -109,6 +97,9 @@ pub(super) async fn load(connection: &Connection, draft: &mut Draft) -> Result<(
     let answers = try_join_all(flight).await?;
     for (sql, rows) in asked.into_iter().zip(answers.iter().skip(1)) {
         rows.iter().for_each(|row| put(draft, sql, row));
+    }
+    if draft.node.is_some() && !others && draft.last_delivery > draft.known {
+        draft.elsewhere = elsewhere(connection, draft.known).await?;
     }
     Ok(())
 }
@@ -121,14 +112,8 @@ fn columns<'a>(named: impl Iterator<Item = &'a Named>) -> (Vec<Cow<'a, str>>, Ve
 fn put(draft: &mut Draft, sql: &str, row: &Row) {
     let named = || -> Named { (row::name(row, 0), row::name(row, 1)) };
     match sql {
-        turn::LAST => (draft.last_delivery, draft.last_webhook) = (row.get(0), row.get(1)),
-        nodes::IS_THERE => draft.is_moved = !row.get::<_, bool>(0),
+        ALWAYS => always(draft, row),
         ELSEWHERE => draft.elsewhere.push(in_lane(row)),
-        SEEN => {
-            if let Ok(key) = row.get::<_, &[u8]>(0).try_into() {
-                *draft.seen.found(key) = Some(row.get(1));
-            }
-        }
         NAMES => {
             let (mid, part) = (row::name(row, 2), usize::try_from(row.get::<_, i32>(3)).unwrap_or_default());
             if row.get::<_, Option<&str>>(5).is_some() {
@@ -189,9 +174,24 @@ fn put(draft: &mut Draft, sql: &str, row: &Row) {
             draft.pieces.found(set).insert(small(3), (small(4), row.get(5), piece));
         }
         BULK => *draft.bulk.found(named()) = row.get(2),
-        QUEUED => *draft.queued.found(row.get(0)) = row.get(1),
         PARKED => *draft.parked.found(row.get(0)) = row.get(1),
         _ => {}
+    }
+}
+
+/// A row of [`ALWAYS`].
+fn always(draft: &mut Draft, row: &Row) {
+    match row.get::<_, i32>(0) {
+        0 => {
+            (draft.last_delivery, draft.last_webhook) = (row.get(1), row.get(2));
+            draft.is_moved = draft.node.is_some() && !row.get::<_, bool>(3);
+        }
+        1 => {
+            if let Ok(key) = row.get::<_, &[u8]>(4).try_into() {
+                *draft.seen.found(key) = Some(row.get(2));
+            }
+        }
+        _ => *draft.queued.found(row.get(1)) = row.get(3),
     }
 }
 

@@ -26,9 +26,7 @@ const BEAT: Duration = Duration::from_secs(1);
 
 /// Whether the row of a node is there: see the invariants.
 pub(super) const IS_THERE: &str = "SELECT EXISTS (SELECT FROM nodes WHERE id = $1)";
-/// Wakes the other nodes: something was queued.
-pub(super) const WAKE: &str = "SELECT pg_notify($1, '')";
-/// The same for slots that are free, or somebody who wants some.
+/// Wakes the other nodes: slots are free, or somebody wants some.
 const WAKE_TO_DIVIDE: &str = "SELECT pg_notify($1, $2)";
 
 /// The number of a node, which no other has ever had.

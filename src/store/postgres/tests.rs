@@ -227,7 +227,8 @@ async fn a_batch_reads_no_index_from_one_end_to_the_other() {
     let indexes: std::collections::HashMap<String, String> =
         client.query(first_column, &[]).await.unwrap().iter().map(|row| (row.get(0), row.get(1))).collect();
     let mut looked_at = 0;
-    for sql in load::STATEMENTS.iter().chain(&flush::STATEMENTS) {
+    let parts = flush::of_all_parts();
+    for sql in load::STATEMENTS.iter().chain(&flush::STATEMENTS).copied().chain([&*parts]) {
         let values = client.prepare(sql).await.unwrap().params().len();
         let values =
             if values == 0 { String::new() } else { format!("({})", vec!["NULL"; values].join(", ")) };

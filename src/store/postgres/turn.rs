@@ -8,8 +8,16 @@ use tokio_postgres::{Error, Transaction};
 
 use crate::store::{DeliveryId, WebhookId};
 
+macro_rules! take {
+    () => {
+        "SELECT pg_advisory_xact_lock(1348564069, hashtext(current_schema()))"
+    };
+}
+
 /// Takes the turn, which ends with the transaction.
-pub(super) const TAKE: &str = "SELECT pg_advisory_xact_lock(1348564069, hashtext(current_schema()))";
+pub(super) const TAKE: &str = take!();
+/// Begins a transaction and takes the turn.
+pub(super) const BEGIN: &str = concat!("BEGIN; ", take!());
 /// The last ids that were given out.
 pub(super) const LAST: &str =
     "SELECT (SELECT last_value FROM delivery_ids), (SELECT last_value FROM webhook_ids)";
