@@ -38,6 +38,8 @@ use crate::world::{Millis, World};
 const NOTED_AHEAD: usize = 4;
 /// How long to wait after the store could not be read.
 const READ_AGAIN: Duration = Duration::from_secs(1);
+/// How far apart a lane reads what others commit.
+const POINTED_APART: Duration = Duration::from_millis(5);
 /// How often a lane with something to send looks whether it may, when the leases have lapsed.
 const LEASE_AGAIN: Duration = Duration::from_millis(100);
 
@@ -119,6 +121,8 @@ struct Running {
     steps: FuturesUnordered<BoxFuture<'static, Step>>,
     reading: OptionFuture<BoxFuture<'static, Result<Read, StoreError>>>,
     read_not_before: Option<Instant>,
+    /// When what others committed was read last, or is to be read.
+    pointed: Option<Instant>,
     retired: bool,
     /// Nothing is started: the lane is not to run now.
     held: bool,
@@ -150,6 +154,7 @@ pub(super) async fn run(mut start: Start) {
         steps: FuturesUnordered::new(),
         reading: None.into(),
         read_not_before: None,
+        pointed: None,
         retired: false,
         held,
         ending,
@@ -222,10 +227,24 @@ impl Running {
             self.fit();
             match fed {
                 Fed::New(delivery) => self.queue.offer(&delivery),
-                Fed::Elsewhere(_) | Fed::Missed => self.queue.missed(),
+                Fed::Elsewhere(_) | Fed::Missed => {
+                    self.queue.missed();
+                    self.gather();
+                }
             }
             next = self.start.inbox.try_next();
         }
+    }
+
+    /// Has it read at once what others committed; what they commit in the moment after that, together.
+    fn gather(&mut self) {
+        let now = Instant::now();
+        if self.pointed.is_some_and(|then| then > now) {
+            return;
+        }
+        let next = self.pointed.map(|last| last + POINTED_APART).filter(|next| *next > now);
+        self.pointed = Some(next.unwrap_or(now));
+        self.read_not_before = self.read_not_before.max(next);
     }
 
     /// Fits the queue's window to what there is to hold, out of what all lanes may hold together.

@@ -33,6 +33,9 @@ const UP_TO_DATE: Duration = Duration::from_secs(60);
 const AGAIN: Duration = Duration::from_millis(100);
 const AGAIN_AT_MOST: Duration = Duration::from_secs(2);
 
+/// How long after a node was woken it looks what others queued, unless it writes before: then it sees that anyway.
+const LOOK: Duration = Duration::from_millis(3);
+
 /// The advisory lock, in its schema, of those who work with the database: many share it, and who copies has it alone.
 const IN_USE: i32 = 0x5061_7463;
 
@@ -46,6 +49,8 @@ pub(super) struct Writer {
     membership: Option<Membership>,
     /// The newest delivery that delivery has been told of.
     known: DeliveryId,
+    /// When to look what others queued, if there may be something.
+    look_at: Option<Instant>,
     /// When the next try to connect may be made, what the last one came to, and how long the wait was.
     resting: Option<(Instant, StoreError)>,
     wait: Duration,
@@ -54,6 +59,7 @@ pub(super) struct Writer {
 /// What the writer turns to next.
 enum Next {
     Beat,
+    Woken,
     Look,
     Do(Command),
     End,
@@ -71,8 +77,17 @@ impl Writer {
         let last = connection.row(turn::LAST, &[]).await.map_err(|error| connection.open_error(&error))?;
         let known = last.map(|row| row.get(0)).unwrap_or_default();
         let (resting, wait) = (None, AGAIN);
-        let mut writer =
-            Self { address, connection: Some(connection), retention, feed, membership, known, resting, wait };
+        let mut writer = Self {
+            address,
+            connection: Some(connection),
+            retention,
+            feed,
+            membership,
+            known,
+            look_at: None,
+            resting,
+            wait,
+        };
         if let (Some(membership), Some(connection)) = (&mut writer.membership, &mut writer.connection) {
             let entered = async {
                 membership.listen(connection).await?;
@@ -96,6 +111,7 @@ impl Writer {
             };
             match next {
                 Next::Beat => self.beat().await,
+                Next::Woken => self.look_at = Some(Instant::now() + LOOK),
                 Next::Look => self.look().await,
                 Next::Do(Command::Work(work, reply)) => {
                     let mut batch = Batch::default();
@@ -131,8 +147,14 @@ impl Writer {
             match connection.filter(|_| membership.is_some()) {
                 Some(connection) => tokio::select! {
                     () = connection.woken_to_divide() => Next::Beat,
-                    () = connection.woken() => Next::Look,
+                    () = connection.woken(), if self.look_at.is_none() => Next::Woken,
                 },
+                None => std::future::pending().await,
+            }
+        };
+        let look = async {
+            match self.look_at {
+                Some(then) => tokio::time::sleep_until(then.into()).await,
                 None => std::future::pending().await,
             }
         };
@@ -140,6 +162,7 @@ impl Writer {
             biased;
             command = commands.recv() => command.map_or(Next::End, Next::Do),
             () = beat => Next::Beat,
+            () = look => Next::Look,
             next = woken => next,
         }
     }
@@ -175,6 +198,7 @@ impl Writer {
     /// is up to the newest of it.
     async fn look(&mut self) {
         let known = self.known;
+        self.look_at = None;
         let failed = |error: tokio_postgres::Error| fault::store_error(&error);
         match self.within(async |it| load::elsewhere(it, known).await.map_err(failed)).await {
             Ok(elsewhere) => self.tell(elsewhere),
@@ -244,6 +268,8 @@ impl Writer {
         let is_moved = draft.is_moved;
         self.tell(draft.elsewhere);
         if done.is_ok() {
+            // It has seen all that was queued up to its turn.
+            self.look_at = None;
             self.known = self.known.max(draft.last_delivery);
         }
         if let Some(membership) = self.membership.as_mut().filter(|_| is_moved) {
