@@ -202,7 +202,7 @@ impl Leases {
     /// These slots are to be given back.
     pub(super) fn ask_back(&self, slots: &[Slot]) {
         self.change(slots, |place| place.is_going = place.since.is_some());
-        if let Some(shared) = &self.0.shared {
+        if let Some(shared) = self.0.shared.as_ref().filter(|_| !slots.is_empty()) {
             shared.unused.notify_one();
         }
     }
@@ -310,6 +310,8 @@ impl Drop for Tenure {
 mod tests {
     use std::time::Duration;
 
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     fn slot() -> Slot {
@@ -338,6 +340,8 @@ mod tests {
         assert_eq!(leases.unused(), [slot()]);
         leases.give_back(&[slot()]);
         assert!(leases.unused().is_empty());
+        leases.ask_back(&[]);
+        assert!(leases.may_be_unused().now_or_never().is_none(), "there is nothing to give back");
     }
 
     #[tokio::test(start_paused = true)]

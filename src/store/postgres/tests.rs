@@ -309,6 +309,16 @@ async fn nodes_share_the_slots_and_hand_over_what_is_not_used() {
 }
 
 #[tokio::test]
+async fn a_node_without_work_leaves_the_database_alone() {
+    let Some(schema) = Schema::new() else { return };
+    let _node = Node::start(&schema, "d");
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    let connection = Connection::open(&Address::parse(&schema.address).unwrap()).await.unwrap();
+    let beats: i64 = connection.row("SELECT beat FROM nodes", &[]).await.unwrap().unwrap().get(0);
+    assert!((1..=4).contains(&beats), "{beats} beats in 2.5 s");
+}
+
+#[tokio::test]
 async fn who_has_a_seat_has_what_its_last_holder_had() {
     let Some(schema) = Schema::new() else { return };
     let (one, _other) = (Node::start_on(&schema, "d", Some("a")), Node::start_on(&schema, "d", Some("b")));
