@@ -97,14 +97,16 @@ impl Row {
 
     fn print(self, [accepts, ways]: &[Figures; 2], [accepts_by_hand, ways_by_hand]: &[Figures; 2]) {
         println!(
-            "{:24} {:9.0} {:6.0} % {:7.2} {:11.0} {:6.0} % {:7.2} {:6} {:8} {:>7}",
+            "{:24} {:9.0} {:6.0} % {:7.2} {:7.2} {:11.0} {:6.0} % {:7.2} {:7.2} {:6} {:8} {:>7}",
             self.name(),
             accepts.accepted,
             accepts.accepted / accepts_by_hand.accepted * 100.0,
             accepts.cpu,
+            accepts.database_cpu,
             ways.delivered,
             ways.delivered / ways_by_hand.delivered * 100.0,
             ways.cpu,
+            ways.database_cpu,
             ways.faults.lost,
             ways.faults.repeated,
             if self == Self::ByHand { "-".to_owned() } else { ways.faults.out_of_order.to_string() },
@@ -113,12 +115,12 @@ impl Row {
 }
 
 fn head() {
-    for [accepted, share, cpu, delivered, lost, repeated, order] in [
-        ["accepted", "of what", "CPU s", "delivered", "lost", "repeats", "out of"],
-        ["/s", "by hand", "/10k", "/s", "", "", "order"],
+    for [accepted, share, cpu, database, delivered, lost, repeated, order] in [
+        ["accepted", "of what", "CPU s", "the", "delivered", "lost", "repeats", "out of"],
+        ["/s", "by hand", "/10k", "DB's", "/s", "", "", "order"],
     ] {
         println!(
-            "{:24} {accepted:>9} {share:>8} {cpu:>7} {delivered:>11} {share:>8} {cpu:>7} {lost:>6} {repeated:>8} {order:>7}",
+            "{:24} {accepted:>9} {share:>8} {cpu:>7} {database:>7} {delivered:>11} {share:>8} {cpu:>7} {database:>7} {lost:>6} {repeated:>8} {order:>7}",
             ""
         );
     }

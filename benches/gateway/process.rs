@@ -69,13 +69,9 @@ impl Process {
 
     /// What it has used so far.
     pub fn usage(&self) -> Usage {
-        let stat = self.about("stat");
-        // Behind the name, which is in brackets, the 12th and 13th are the times in its own code and in the system's.
-        let times = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
-        let ticks: u64 = times.filter_map(|time| time.parse::<u64>().ok()).sum();
         let io = self.about("io");
         Usage {
-            cpu: ticks as f64 / rustix::param::clock_ticks_per_second() as f64,
+            cpu: cpu(&self.about("stat")),
             written: value(&io, "write_bytes:"),
             writes: value(&io, "syscw:"),
         }
@@ -103,6 +99,23 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Time on a core, in seconds, that the processes of this name took so far.
+pub fn cpu_of(name: &str) -> f64 {
+    let stats = fs::read_dir("/proc").into_iter().flatten().filter_map(|entry| {
+        let stat = fs::read_to_string(entry.ok()?.path().join("stat")).ok()?;
+        stat.contains(&format!("({name})")).then(|| cpu(&stat))
+    });
+    stats.sum()
+}
+
+/// The same of one process, by its `stat`.
+fn cpu(stat: &str) -> f64 {
+    // Behind the name, which is in brackets, the 12th and 13th are the times in its own code and in the system's.
+    let times = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+    let ticks: u64 = times.filter_map(|time| time.parse::<u64>().ok()).sum();
+    ticks as f64 / rustix::param::clock_ticks_per_second() as f64
 }
 
 /// The number behind a name in a list of lines.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::figures::{Faults, median, per_second, percentile, ways};
 use super::load::{Load, Sent};
-use super::process::{Process, Usage};
+use super::process::{Process, Usage, cpu_of};
 use super::sink::Sink;
 
 /// When nothing has come for so long, nothing more will.
@@ -18,6 +18,8 @@ pub struct Figures {
     pub accept: [f64; 2],
     pub way: [f64; 2],
     pub cpu: f64,
+    /// That of a PostgreSQL on this machine, all of it.
+    pub database_cpu: f64,
     pub memory: [f64; 2],
     pub bytes: f64,
     pub writes: f64,
@@ -34,7 +36,7 @@ pub fn run(
 ) -> Figures {
     let used = || processes.iter().map(Process::usage).fold(Usage::default(), Usage::plus);
     let addresses: Vec<_> = processes.iter().map(|process| process.address).collect();
-    let (before, began) = (used(), Instant::now());
+    let (before, database, began) = (used(), cpu_of("postgres"), Instant::now());
     let sent = load.run(&addresses, request);
     let accepted = sent.iter().filter(|sent| sent.accepted()).count();
     assert!(
@@ -45,7 +47,7 @@ pub fn run(
     if delivers {
         sink.wait(accepted, PATIENCE);
     }
-    let after = used();
+    let (after, database) = (used(), cpu_of("postgres") - database);
     let memory = processes.iter().map(Process::memory);
     let answered = sent.iter().map(|sent| sent.answered).max().unwrap_or(began);
     let mut figures = Figures {
@@ -54,6 +56,7 @@ pub fn run(
             sent.iter().filter(|sent| sent.accepted()).map(|sent| sent.answered - sent.due).collect(),
         ),
         cpu: (after.cpu - before.cpu) / accepted as f64 * 10_000.0,
+        database_cpu: database / accepted as f64 * 10_000.0,
         memory: memory.fold([0.0; 2], |sum, (now, most)| [sum[0] + now, sum[1] + most]),
         ..Figures::default()
     };
@@ -93,6 +96,7 @@ pub fn medians(runs: &[Figures]) -> Figures {
         accept: [of(|run| run.accept[0]), of(|run| run.accept[1])],
         way: [of(|run| run.way[0]), of(|run| run.way[1])],
         cpu: of(|run| run.cpu),
+        database_cpu: of(|run| run.database_cpu),
         memory: [of(|run| run.memory[0]), of(|run| run.memory[1])],
         bytes: of(|run| run.bytes),
         writes: of(|run| run.writes),
@@ -142,7 +146,7 @@ pub fn head() {
 
 /// Prints a row.
 pub fn row(name: &str, figures: &Figures) {
-    let Figures { accepted, delivered, accept, way, cpu, memory, bytes, writes, faults } = figures;
+    let Figures { accepted, delivered, accept, way, cpu, memory, bytes, writes, faults, .. } = figures;
     println!(
         "{name:34} {accepted:9.0} {delivered:9.0} {:8.2} {:8.2} {:8.2} {:8.2} {cpu:7.2} {:7.1} {:7.1} {bytes:8.0} {writes:7.2} {:>5} {:>6} {:>7}",
         accept[0],
