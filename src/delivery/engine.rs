@@ -32,10 +32,10 @@ const INBOX: usize = 1024;
 const TICK: Duration = Duration::from_secs(30);
 /// How long a lane has nothing to do before its task ends.
 const IDLE: Duration = Duration::from_mins(1);
-/// How far apart lanes start that are started together, up to so many: thousands that connect in the same moment hold each
-/// other up, and the first requests of each arrive together.
+/// How far apart lanes start that are started together, and how far at most: thousands that connect in the same moment hold
+/// each other up, and the first requests of each arrive together.
 const START_APART: Duration = Duration::from_millis(1);
-const STARTING_AT_ONCE: u32 = 1000;
+const START_SPREAD: Duration = Duration::from_secs(1);
 
 /// The running engine.
 pub struct Engine {
@@ -309,8 +309,8 @@ impl Router {
         });
         let full_until =
             tenure.since().unwrap_or(self.started).max(self.ended.remove(&lane).unwrap_or(self.started));
-        let before = u32::try_from(self.lanes.len()).unwrap_or(u32::MAX).min(STARTING_AT_ONCE);
-        let full_until = full_until + START_APART * before;
+        let before = u32::try_from(self.lanes.len()).unwrap_or(u32::MAX);
+        let full_until = full_until + START_APART.saturating_mul(before).min(START_SPREAD);
         let task = lane::run(Start {
             lane,
             tenure,

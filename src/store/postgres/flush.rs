@@ -87,8 +87,10 @@ pub(super) async fn flush(connection: &Connection, draft: &Draft) -> Result<(), 
     small(draft, &mut statements);
 
     let together = together(&statements.parts, &statements.last);
-    // Before anything is on its way, since nothing may overtake it.
-    connection.prepare(Some(&*together).filter(|sql| !sql.is_empty()).into_iter()).await?;
+    if !together.is_empty() {
+        // Before anything is on its way, since nothing may overtake it.
+        connection.prepare([&*together].into_iter()).await?;
+    }
     let Statements { parts, last: (_, last), alone } = statements;
     let values = parts.into_iter().flat_map(|(_, columns)| columns).chain(last).collect();
     let first = (!together.is_empty()).then_some((&*together, values));
