@@ -13,6 +13,8 @@ use super::sink::Sink;
 const RATE: usize = 20;
 /// The share of it, in per cent, that is used where the machine is fast enough.
 const CARRIED: f64 = 98.0;
+/// By how much requests may arrive unevenly, in milliseconds; where the receiver stands still for longer, no sender knows.
+const UNEVEN: f64 = 50.0;
 
 /// Some channels, more, and many.
 pub fn pace(scale: &Scale) {
@@ -74,7 +76,6 @@ fn one(channels: usize, lasts: Duration) {
             "         this machine carries {:.0} channels; beyond, requests wait for a core between their turn and the network",
             count as f64 / ideal
         );
-    } else {
-        assert!(most <= RATE, "{most} requests came within a second");
     }
+    assert!(most <= RATE || late > UNEVEN, "{most} requests came within a second");
 }

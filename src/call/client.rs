@@ -27,6 +27,7 @@ use tokio::net::TcpStream;
 use tower::Service;
 use url::Url;
 
+use super::departure::{Departing, Departure};
 use super::fence::{Fence, Fenced, Lapsed, Stream};
 use super::guard::{FORBIDDEN, GuardedResolver, NetworkPolicy};
 use super::transport::TransportError;
@@ -62,7 +63,7 @@ pub(super) fn whole(bytes: Bytes) -> Body {
 /// The client.
 #[derive(Clone)]
 pub(super) struct Client {
-    hyper: legacy::Client<Connector, Body>,
+    hyper: legacy::Client<Connector, Departing<Body>>,
     policy: NetworkPolicy,
 }
 
@@ -126,22 +127,24 @@ impl Client {
     pub(super) async fn send(
         &self,
         make: impl Fn() -> Result<Request<Body>, TransportError>,
+        departure: &Departure,
     ) -> Result<Response<Incoming>, TransportError> {
         for _ in 0..MOST_REFUSALS {
-            match self.hyper.request(make()?).await {
+            match self.hyper.request(make()?.map(|body| departure.of(body))).await {
                 Err(error) if is_refused(&error) => {}
                 sent => return sent.map_err(|error| classify(&error)),
             }
         }
-        self.send_once(make()?).await
+        self.send_once(make()?, departure).await
     }
 
     /// The same for a request that can't be made again.
     pub(super) async fn send_once(
         &self,
         request: Request<Body>,
+        departure: &Departure,
     ) -> Result<Response<Incoming>, TransportError> {
-        self.hyper.request(request).await.map_err(|error| classify(&error))
+        self.hyper.request(request.map(|body| departure.of(body))).await.map_err(|error| classify(&error))
     }
 }
 

@@ -7,6 +7,7 @@ mod body;
 mod cache;
 mod client;
 mod decode;
+mod departure;
 mod download;
 mod duration;
 mod fence;
@@ -26,6 +27,7 @@ mod url;
 
 pub use body::{File, Part, PartContent, Payload, Shown};
 pub use cache::{Cached, CallCache, Claim, Lookup};
+pub use departure::Departure;
 pub use download::{Download, Opening, Pieces};
 pub use duration::millis_of;
 pub use fence::Fence;

@@ -12,6 +12,7 @@ use smol_str::{SmolStr, format_smolstr};
 use url::Url;
 
 use super::body::{self, Payload, Shown};
+use super::departure::Departure;
 use super::pairs::{self, Headers, Pairs, put};
 use super::url::{resolve, with_query};
 use super::{oauth1, sign, sigv4};
@@ -33,6 +34,8 @@ pub struct Outgoing {
     pub shown: Shown,
     /// How long the response may take.
     pub timeout: Duration,
+    /// Told when it goes.
+    pub departure: Departure,
 }
 
 impl fmt::Debug for Outgoing {
@@ -79,7 +82,7 @@ pub fn build(request: &Request, timeout: Duration, env: &mut Env<'_>) -> Result<
         return Err(Failure("a request that is signed has one URL".into()));
     }
     let urls = urls.into_iter().map(|url| with_query(url, &query)).collect();
-    Ok(Outgoing { method, urls, headers, body: payload, shown, timeout })
+    Ok(Outgoing { method, urls, headers, body: payload, shown, timeout, departure: Departure::default() })
 }
 
 fn method(request: &Request, payload: &Payload, env: &mut Env<'_>) -> Result<SmolStr, Failure> {
@@ -168,6 +171,7 @@ mod tests {
             body: Payload::Bytes(bytes::Bytes::from_static(b"s3cret")),
             shown: Shown::Json(Value::text("s3cret")),
             timeout: Duration::ZERO,
+            departure: Departure::default(),
         };
         assert!(!format!("{outgoing:?}").contains("s3cret"), "{outgoing:?}");
     }

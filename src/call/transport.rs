@@ -147,7 +147,7 @@ impl HttpTransport {
         body: Bytes,
     ) -> Result<http::Response<Incoming>, TransportError> {
         let make = || self.client.request(&request.method, url, &request.headers, whole(body.clone()));
-        self.client.send(make).await
+        self.client.send(make, &request.departure).await
     }
 
     async fn run(&self, request: &Outgoing, url: &Url) -> Result<Response, TransportError> {
@@ -173,8 +173,8 @@ impl HttpTransport {
             headers.entry(CONTENT_TYPE).or_insert(content_type);
         }
         let sent =
-            within(time, async { read(self.client.send_once(head.map(|_| upload.body)).await?).await });
-        sent.await.map_err(|error| upload.trouble.get().cloned().unwrap_or(error))
+            async { read(self.client.send_once(head.map(|_| upload.body), &request.departure).await?).await };
+        within(time, sent).await.map_err(|error| upload.trouble.get().cloned().unwrap_or(error))
     }
 }
 
@@ -220,6 +220,7 @@ mod tests {
             body: Payload::Nothing,
             shown: super::super::Shown::Nothing,
             timeout: Duration::from_secs(5),
+            departure: super::super::Departure::default(),
         };
         for url in ["http://127.0.0.1:9/", "http://localhost:9/", "http://[::1]:9/"] {
             let error = send(&transport, &request(url)).await.unwrap_err();

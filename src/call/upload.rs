@@ -17,6 +17,7 @@ use url::Url;
 
 use super::body::{File, PartContent, Payload};
 use super::client::{Body, Client, describe, whole};
+use super::departure::Departure;
 use super::transport::TransportError;
 
 /// The most redirects on the way to a file.
@@ -168,8 +169,10 @@ fn length(response: &Response<Incoming>) -> Option<u64> {
 async fn fetch(client: &Client, file: &File, patience: Duration) -> Result<Fetched, TransportError> {
     let refused = |why: &str| TransportError::FileRefused(why.into());
     let mut url: Url = file.url.parse().map_err(|_| refused("its URL is not valid"))?;
+    let fetched = Departure::default();
     for _ in 0..=MOST_REDIRECTS {
-        let ask = client.send(|| client.request("GET", &url, &[], whole(Bytes::new())));
+        let request = || client.request("GET", &url, &[], whole(Bytes::new()));
+        let ask = client.send(request, &fetched);
         let response = match tokio::time::timeout(patience, ask).await {
             Ok(Ok(response)) => response,
             Ok(Err(forbidden @ TransportError::Forbidden(_))) => return Err(forbidden),

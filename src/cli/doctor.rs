@@ -7,7 +7,7 @@ use clap::ValueEnum;
 
 use super::channels::{live, transport};
 use super::{Trouble, Verdict, print};
-use crate::call::{self, HttpTransport, Outgoing, Payload, Response, Shown};
+use crate::call::{self, Departure, HttpTransport, Outgoing, Payload, Response, Shown};
 use crate::diagnostic::text;
 use crate::expression::Value;
 use crate::load::{Settings, read_installation};
@@ -208,6 +208,7 @@ async fn reachable(settings: &Settings, transport: &HttpTransport) -> Check {
         body: Payload::Nothing,
         shown: Shown::Nothing,
         timeout: TIMEOUT,
+        departure: Departure::default(),
     };
     let (health, message) = match call::send(transport, &request).await {
         Ok(response) if response.status == 200 && response.body.starts_with(b"ok") => {

@@ -12,7 +12,9 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::carrier::{Carrier, Outcome, Report};
+use super::credential::Used;
 use super::pacer::Ticket;
+use crate::call::Departure;
 use crate::message::Fault;
 use crate::store::{Answer, Delivery, Settlement, Store, StoreError};
 
@@ -28,8 +30,10 @@ pub(super) struct Answered {
     pub(super) more: Vec<Arc<Delivery>>,
     /// Its place in the pacer's log.
     pub(super) ticket: Ticket,
-    /// Its place in the log of its credential's pacer.
-    pub(super) shared: Option<Ticket>,
+    /// Its place in the rate of its credential.
+    pub(super) shared: Option<Used>,
+    /// When the request went.
+    pub(super) departure: Departure,
     /// How it went, and what is remembered because of it.
     pub(super) report: Report,
     /// When it began.
@@ -44,11 +48,12 @@ pub(super) async fn attempt(
     delivery: Arc<Delivery>,
     more: Vec<Arc<Delivery>>,
     ticket: Ticket,
-    shared: Option<Ticket>,
+    shared: Option<Used>,
+    departure: Departure,
     time_limit: Duration,
 ) -> Answered {
     let began = Instant::now();
-    let attempt = tokio::time::timeout(time_limit, carrier.attempt(&delivery, &more));
+    let attempt = tokio::time::timeout(time_limit, carrier.attempt(&delivery, &more, departure.clone()));
     let made = AssertUnwindSafe(attempt).catch_unwind();
     let repeat = |message: &str| {
         let outcome = Outcome::Retry {
@@ -66,7 +71,7 @@ pub(super) async fn attempt(
             repeat("the attempt came to an unexpected end")
         }
     };
-    Answered { delivery, more, ticket, shared, report, began, at: Instant::now() }
+    Answered { delivery, more, ticket, shared, departure, report, began, at: Instant::now() }
 }
 
 /// Notes that an attempt begins, until the note is written; `false` when the store was closed before, or the lane is

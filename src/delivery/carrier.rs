@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use smol_str::SmolStr;
 
+use crate::call::Departure;
 use crate::memory::Remember;
 use crate::message::Fault;
 use crate::store::{Delivery, Direction};
@@ -96,8 +97,14 @@ pub trait Carrier: Send + Sync {
     /// comes next for the same contact, in order; none is left out between two that go.
     ///
     /// It must end by itself (every call with a time-out); a panic or an attempt that takes longer than the lane's
-    /// time limit counts as [`Outcome::Retry`].
-    fn attempt<'a>(&'a self, first: &'a Arc<Delivery>, more: &'a [Arc<Delivery>]) -> BoxFuture<'a, Report>;
+    /// time limit counts as [`Outcome::Retry`]. The moment at which the request goes is told at once: the rate counts
+    /// from there.
+    fn attempt<'a>(
+        &'a self,
+        first: &'a Arc<Delivery>,
+        more: &'a [Arc<Delivery>],
+        departure: Departure,
+    ) -> BoxFuture<'a, Report>;
 }
 
 /// One carrier for each direction.
@@ -110,10 +117,15 @@ pub struct ByDirection {
 }
 
 impl Carrier for ByDirection {
-    fn attempt<'a>(&'a self, first: &'a Arc<Delivery>, more: &'a [Arc<Delivery>]) -> BoxFuture<'a, Report> {
+    fn attempt<'a>(
+        &'a self,
+        first: &'a Arc<Delivery>,
+        more: &'a [Arc<Delivery>],
+        departure: Departure,
+    ) -> BoxFuture<'a, Report> {
         match first.lane.direction {
-            Direction::Inbound => self.inbound.attempt(first, more),
-            Direction::Outbound => self.outbound.attempt(first, more),
+            Direction::Inbound => self.inbound.attempt(first, more, departure),
+            Direction::Outbound => self.outbound.attempt(first, more, departure),
         }
     }
 }

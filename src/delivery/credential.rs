@@ -1,7 +1,8 @@
 //! The rate of a credential that several lanes share.
 //!
 //! Invariant: the lanes of a credential have one pacer, and take turns in the order in which they ask: each has at most
-//! one turn ahead. A turn that is not used in time is lost, and never makes up for anything.
+//! one turn ahead. A turn that is not used in time is lost, and never makes up for anything; so is one whose place in the
+//! window was taken meanwhile, by what departed late.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,6 +13,7 @@ use tokio::time::Instant;
 
 use super::pacer::{Pacer, Ticket};
 use super::rate::Rate;
+use crate::call::Departure;
 
 /// How late a turn may be used.
 const LATE: Duration = Duration::from_millis(20);
@@ -42,6 +44,13 @@ pub(super) struct Share {
     turn: Option<(Instant, Ticket)>,
 }
 
+/// A turn in which a request was started; its lane may have another credential by the end of it.
+#[derive(Debug)]
+pub(super) struct Used {
+    pacer: Arc<Mutex<Pacer>>,
+    ticket: Ticket,
+}
+
 impl Credentials {
     /// The share of a lane; up to `full_until` the window counts as full, also of a credential that is known: meanwhile it may
     /// have been another process's.
@@ -68,30 +77,32 @@ impl Share {
     /// When the lane's turn is, for one that has something to send at `now`.
     pub(super) fn turn_at(&mut self, now: Instant) -> Instant {
         let Some(pacer) = &self.pacer else { return now };
-        if let Some((at, ticket)) = self.turn.filter(|(at, _)| *at + LATE < now) {
-            lock(pacer).unused(ticket, at);
-            self.turn = None;
+        let mut pacer = lock(pacer);
+        let is_lost = |(at, ticket): &(Instant, Ticket)| {
+            *at + LATE < now || (*at <= now && !pacer.allows(*ticket, now))
+        };
+        if let Some((_, ticket)) = self.turn.take_if(|turn| is_lost(turn)) {
+            pacer.unused(ticket);
         }
         let (at, _) = self.turn.get_or_insert_with(|| {
-            let mut pacer = lock(pacer);
             let at = pacer.ready_at(now).max(now);
-            (at, pacer.start(at))
+            (at, pacer.reserve(now, at))
         });
         *at
     }
 
     /// A request starts now, in the lane's turn.
-    pub(super) fn start(&mut self, now: Instant) -> Option<Ticket> {
+    pub(super) fn start(&mut self, now: Instant, departure: Departure) -> Option<Used> {
         let (pacer, (_, ticket)) = (self.pacer.as_ref()?, self.turn.take()?);
-        lock(pacer).late(ticket, now);
-        Some(ticket)
+        lock(pacer).take(ticket, now, departure);
+        Some(Used { pacer: Arc::clone(pacer), ticket })
     }
+}
 
-    /// A request is over, however it went.
-    pub(super) fn finish(&self, ticket: Option<Ticket>, now: Instant) {
-        if let (Some(pacer), Some(ticket)) = (&self.pacer, ticket) {
-            lock(pacer).finish(ticket, now);
-        }
+impl Used {
+    /// The request is over, however it went.
+    pub(super) fn finish(self, now: Instant) {
+        lock(&self.pacer).finish(self.ticket, now);
     }
 }
 
@@ -128,5 +139,21 @@ mod tests {
         assert!(wait >= Duration::from_millis(100) && wait < Duration::from_millis(110), "{wait:?}");
         assert_eq!(shares[1].turn_at(now), turns[1], "a turn stays");
         assert!(shares[1].turn_at(turns[1] + LATE * 2) > turns[1], "unless it is not used");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_is_lost_where_others_departed_late() {
+        let (credentials, now) = (Credentials::default(), Instant::now());
+        let credential = Credential { key: "one".into(), rate: "1/s".parse().unwrap() };
+        let share = || credentials.share(Some(&credential), now - Duration::from_secs(60));
+        let (mut one, mut other) = (share(), share());
+        let departure = Departure::default();
+        assert_eq!(one.turn_at(now), now);
+        one.start(now, departure.clone()).unwrap();
+        let turn = other.turn_at(now);
+        departure.note(now + Duration::from_millis(700));
+        let put_off = other.turn_at(turn);
+        assert!(put_off >= now + Duration::from_millis(1700), "{:?}", put_off - now);
+        assert_eq!(other.turn_at(put_off), put_off);
     }
 }

@@ -26,6 +26,7 @@ use super::reserve::{Loan, Reserve};
 use super::settings::LaneSettings;
 use super::spacing::Spacing;
 use super::stats::Gauge;
+use crate::call::Departure;
 use crate::memory::Remember;
 use crate::message::{Contact, Content, Event, EventKind, Fault, IdOwner};
 use crate::store::{
@@ -350,11 +351,13 @@ impl Running {
             }
             self.spacing.take(&delivery.contact, self.settings.per_contact, now);
             let more = self.more(&delivery, now);
-            let (ticket, shared) = (self.pacer.start(now), self.share.start(now));
+            let departure = Departure::default();
+            let ticket = self.pacer.start(now, departure.clone());
+            let shared = self.share.start(now, departure.clone());
             self.attempts += 1;
             let carrier = Arc::clone(&self.start.carrier);
             let time_limit = self.settings.time_limit;
-            let attempt = attempt::attempt(carrier, delivery, more, ticket, shared, time_limit);
+            let attempt = attempt::attempt(carrier, delivery, more, ticket, shared, departure, time_limit);
             self.steps.push(attempt.map(|answered| Step::Answered(Box::new(answered))).boxed());
         }
     }
@@ -438,7 +441,9 @@ impl Running {
     fn answered(&mut self, answered: Answered) {
         self.attempts -= 1;
         self.pacer.finish(answered.ticket, answered.at);
-        self.share.finish(answered.shared, answered.at);
+        let departed = answered.departure.at().unwrap_or(answered.at);
+        self.spacing.departed(&answered.delivery.contact, self.settings.per_contact, departed);
+        answered.shared.into_iter().for_each(|used| used.finish(answered.at));
         let Report { outcome, joined, remember, contacted, in_doubt } = answered.report;
         self.streak = match outcome {
             // What was under way when the lane began to rest says nothing new.
@@ -553,7 +558,7 @@ impl Running {
         (self.held, self.ending) = (settings.is_none(), ends);
         let Some(settings) = settings else { return };
         if settings.rate != self.settings.rate {
-            self.pacer = Pacer::new(settings.rate, Instant::now());
+            self.pacer.change(settings.rate, Instant::now());
         }
         if settings.credential != self.settings.credential {
             self.share = self.start.credentials.share(settings.credential.as_ref(), Instant::now());

@@ -1,6 +1,6 @@
 //! The rate for each contact: pure.
 //!
-//! Requests to one contact are spaced evenly, so no window holds more of them than the rate allows. Only contacts
+//! Requests to one contact are spaced evenly, from departure on, so no window holds more of them than the rate allows. Only contacts
 //! that were written to within one space are remembered. What an earlier process sent is not known, so every contact
 //! counts as written to by then.
 
@@ -14,6 +14,9 @@ use super::rate::Rate;
 
 /// How many contacts are remembered before those that are free again are forgotten.
 const SWEEP: usize = 1024;
+
+/// By how much the space is longer than it had to be if every request arrived as fast as the others.
+const MARGIN: f64 = 0.0075;
 
 /// When each contact may be written to again.
 #[derive(Debug)]
@@ -49,11 +52,19 @@ impl Spacing {
         self.free_at.insert(contact.clone(), now + space);
         None
     }
+
+    /// The contact's request departed, perhaps later than its turn was taken.
+    pub(super) fn departed(&mut self, contact: &SmolStr, rate: Rate, at: Instant) {
+        if let Some(space) = space(rate) {
+            let free_at = self.free_at.entry(contact.clone()).or_insert(at + space);
+            *free_at = (*free_at).max(at + space);
+        }
+    }
 }
 
 /// The time between two requests to a contact; none where there need not be any.
 fn space(rate: Rate) -> Option<Duration> {
-    rate.limit().map(|(count, window)| (window / count).max(Duration::from_millis(1)))
+    rate.limit().map(|(count, window)| window.mul_f64((1.0 + MARGIN) / f64::from(count)))
 }
 
 #[cfg(test)]
@@ -63,15 +74,27 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_contact_waits_for_its_turn_and_others_do_not() {
         let now = Instant::now();
-        let mut spacing = Spacing::new(now - Duration::from_secs(1));
+        let mut spacing = Spacing::new(now - Duration::from_secs(9));
         let rate = Rate::new(1, Duration::from_secs(1)).unwrap();
+        let space = space(rate).unwrap();
         let (a, b) = (SmolStr::new("a"), SmolStr::new("b"));
         assert_eq!(spacing.take(&a, rate, now), None);
         assert_eq!(spacing.take(&b, rate, now), None);
         let later = now + Duration::from_millis(400);
-        assert_eq!(spacing.take(&a, rate, later), Some(now + Duration::from_secs(1)));
-        assert_eq!(spacing.take(&a, rate, now + Duration::from_secs(1)), None);
+        assert_eq!(spacing.take(&a, rate, later), Some(now + space));
+        assert_eq!(spacing.take(&a, rate, now + space), None);
         assert_eq!(spacing.take(&a, Rate::UNLIMITED, later), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_departs_late_counts_from_then() {
+        let now = Instant::now();
+        let mut spacing = Spacing::new(now - Duration::from_secs(9));
+        let (rate, contact) = (Rate::new(1, Duration::from_secs(1)).unwrap(), SmolStr::new("a"));
+        assert_eq!(spacing.take(&contact, rate, now), None);
+        let departed = now + Duration::from_millis(900);
+        spacing.departed(&contact, rate, departed);
+        assert_eq!(spacing.take(&contact, rate, departed), Some(departed + space(rate).unwrap()));
     }
 
     #[tokio::test(start_paused = true)]
@@ -79,10 +102,10 @@ mod tests {
         let start = Instant::now();
         let (mut spacing, contact) = (Spacing::new(start), SmolStr::new("a"));
         let rate = Rate::new(3, Duration::from_mins(1)).unwrap();
-        let free = start + Duration::from_secs(20);
+        let free = start + space(rate).unwrap();
         assert_eq!(spacing.take(&contact, rate, start + Duration::from_secs(5)), Some(free));
         assert_eq!(spacing.take(&contact, rate, free), None);
-        assert_eq!(spacing.take(&contact, rate, free), Some(free + Duration::from_secs(20)));
+        assert_eq!(spacing.take(&contact, rate, free), Some(free + space(rate).unwrap()));
     }
 
     #[tokio::test(start_paused = true)]

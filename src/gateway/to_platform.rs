@@ -12,7 +12,7 @@ use super::conversations::Conversations;
 use super::media::Media;
 use super::parcel::Parcel;
 use crate::call::{
-    self, CallCache, Outgoing, Payload, Response, Shown, Transport, TransportError, retry_after,
+    self, CallCache, Departure, Outgoing, Payload, Response, Shown, Transport, TransportError, retry_after,
 };
 use crate::delivery::{Carrier, Contacted, Outcome, Report};
 use crate::load::ChannelSettings;
@@ -43,6 +43,7 @@ pub(super) struct Beside {
     pub(super) joined: usize,
     pub(super) remember: Vec<Remember>,
     pub(super) contacted: Option<Contacted>,
+    departure: Departure,
 }
 
 impl ToPlatform {
@@ -111,7 +112,7 @@ impl ToPlatform {
         if is_plain {
             self.join(channel, &mut posting, delivery, more, beside).await;
         }
-        let request = match request(channel, url, posting) {
+        let request = match request(channel, url, posting, beside.departure.clone()) {
             Ok(request) => request,
             Err(fault) => return Outcome::Failed { fault },
         };
@@ -125,13 +126,18 @@ impl ToPlatform {
 }
 
 impl Carrier for ToPlatform {
-    fn attempt<'a>(&'a self, first: &'a Arc<Delivery>, more: &'a [Arc<Delivery>]) -> BoxFuture<'a, Report> {
-        Box::pin(async {
+    fn attempt<'a>(
+        &'a self,
+        first: &'a Arc<Delivery>,
+        more: &'a [Arc<Delivery>],
+        departure: Departure,
+    ) -> BoxFuture<'a, Report> {
+        Box::pin(async move {
             self.conversations.learn(first);
             more.iter().for_each(|delivery| self.conversations.learn(delivery));
-            let mut beside = Beside::default();
+            let mut beside = Beside { departure, ..Beside::default() };
             let outcome = self.post(first, more, &mut beside).await;
-            let Beside { joined, remember, contacted } = beside;
+            let Beside { joined, remember, contacted, .. } = beside;
             // The platform knows an event that it has by its id.
             Report { outcome, joined, remember, contacted, in_doubt: false }
         })
@@ -173,7 +179,12 @@ fn broken(message: String) -> Fault {
 }
 
 /// The request that posts something.
-fn request(channel: &ChannelSettings, url: Url, posting: Posting) -> Result<Outgoing, Fault> {
+fn request(
+    channel: &ChannelSettings,
+    url: Url,
+    posting: Posting,
+    departure: Departure,
+) -> Result<Outgoing, Fault> {
     let body = posting.body(&channel.platform);
     let json = body.to_json().ok_or_else(|| broken("the event holds bytes".into()))?;
     Ok(Outgoing {
@@ -186,6 +197,7 @@ fn request(channel: &ChannelSettings, url: Url, posting: Posting) -> Result<Outg
         body: Payload::Bytes(json.into()),
         shown: Shown::Nothing,
         timeout: TIMEOUT,
+        departure,
     })
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::Channels;
-use crate::call::{self, CallCache, Transport, TransportError};
+use crate::call::{self, CallCache, Departure, Transport, TransportError};
 use crate::delivery::{Carrier, Contacted, Outcome, Report};
 use crate::load::ChannelSettings;
 use crate::memory::{Memory, Remember};
@@ -33,6 +33,7 @@ struct Beside {
     remember: Vec<Remember>,
     contacted: Option<Contacted>,
     in_doubt: bool,
+    departure: Departure,
 }
 
 impl ToProvider {
@@ -87,7 +88,8 @@ impl ToProvider {
             }
         };
         match next {
-            Next::Request(request) => {
+            Next::Request(mut request) => {
+                request.departure = beside.departure.clone();
                 let answer = if channel.retry.in_doubt == InDoubt::Hold && !sending.is_asking() {
                     call::send_once(&*self.transport, &request).await
                 } else {
@@ -116,11 +118,16 @@ impl ToProvider {
 
 impl Carrier for ToProvider {
     /// No provider takes several messages in one request.
-    fn attempt<'a>(&'a self, first: &'a Arc<Delivery>, _: &'a [Arc<Delivery>]) -> BoxFuture<'a, Report> {
-        Box::pin(async {
-            let mut beside = Beside::default();
+    fn attempt<'a>(
+        &'a self,
+        first: &'a Arc<Delivery>,
+        _: &'a [Arc<Delivery>],
+        departure: Departure,
+    ) -> BoxFuture<'a, Report> {
+        Box::pin(async move {
+            let mut beside = Beside { departure, ..Beside::default() };
             let outcome = self.send(first, &mut beside).await;
-            let Beside { remember, contacted, in_doubt } = beside;
+            let Beside { remember, contacted, in_doubt, .. } = beside;
             Report { outcome, joined: 0, remember, contacted, in_doubt }
         })
     }

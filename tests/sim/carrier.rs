@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use patchcord::call::Departure;
 use patchcord::delivery::{Carrier, Contacted, Outcome, Report};
 use patchcord::message::Fault;
 use patchcord::store::{Delivery, Direction};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::disk;
 use super::log::{Event, Said};
-use super::network::{Network, Terms};
+use super::network::{Exchange, Network, Terms};
 
 /// What the carrier of one process works with.
 pub struct Wire {
@@ -30,6 +31,16 @@ impl Wire {
             pending().await
         }
     }
+
+    /// Waits until a request departs, and tells.
+    pub async fn depart(&self, exchange: &Exchange, departure: &Departure) {
+        if !exchange.held_up.is_zero() {
+            sleep(exchange.held_up).await;
+            self.breathe().await;
+        }
+        self.network.log.note(Event::Departs { attempt: exchange.attempt });
+        departure.note(Instant::now());
+    }
 }
 
 impl Carrier for Wire {
@@ -37,6 +48,7 @@ impl Carrier for Wire {
         &'a self,
         delivery: &'a Arc<Delivery>,
         more: &'a [Arc<Delivery>],
+        departure: Departure,
     ) -> BoxFuture<'a, Report> {
         async move {
             self.breathe().await;
@@ -49,6 +61,7 @@ impl Carrier for Wire {
             let part = delivery.progress.as_deref().map_or(0, |done| done.split(' ').count());
             let terms = Terms { part, ..Terms::default() };
             let exchange = self.network.meet(self.life, item(delivery), more, &delivery.contact, &terms);
+            self.depart(&exchange, &departure).await;
             if exchange.said == Said::Silent {
                 pending::<()>().await;
             }

@@ -84,6 +84,8 @@ pub enum Event {
         arrives: Duration,
         said: Said,
     },
+    /// It departs; from then on it counts for the rate.
+    Departs { attempt: usize },
     /// The answer is back.
     Hears { attempt: usize },
     /// The outcome of an attempt is durable, and with it what is queued because of it.

@@ -57,6 +57,8 @@ impl Weather {
 /// How long requests and answers take, in milliseconds: at least, and by how much more at most.
 #[derive(Clone, Copy, Debug)]
 pub struct Latency {
+    /// How long some requests are held up before they depart: they connect, or others have the core.
+    pub held_up: u64,
     pub least: u64,
     pub uneven: u64,
     /// How long the other side thinks.
@@ -103,6 +105,8 @@ fn unheard(said: Said) -> Said {
 /// A request under way.
 pub struct Exchange {
     pub attempt: usize,
+    /// How long it takes until it departs, and from there.
+    pub held_up: Duration,
     pub takes: Duration,
     pub said: Said,
 }
@@ -138,14 +142,16 @@ impl Network {
         contact: &str,
         terms: &Terms<'_>,
     ) -> Exchange {
-        let Latency { least, uneven, thought, token } = self.latency;
+        let Latency { held_up, least, uneven, thought, token } = self.latency;
         let token = if item.kind == CALL { token } else { 0 };
-        let now = self.log.elapsed();
+        let is_held_up = held_up > 0 && self.dice.chance(200);
+        let held_up = self.dice.between(0, if is_held_up { held_up } else { 0 });
+        let now = self.log.elapsed() + held_up;
         let (arrives, back) = (
             now + self.dice.between(least, least + uneven),
             self.dice.between(least, least + thought + token),
         );
-        let said = match self.said(now, &item, contact) {
+        let said = match self.said(now - held_up, &item, contact) {
             Said::Taken { .. } if item.kind == CALL => self.give(arrives),
             Said::Taken { .. } if terms.token.is_some_and(|token| self.is_over(token, &item, arrives)) => {
                 Said::Expired
@@ -176,7 +182,7 @@ impl Network {
         if let (Said::Taken { id, .. } | Said::Lost { id }, Direction::Outbound) = (&said, lane.direction) {
             self.tell(&lane, &contact, &mid, id, arrives);
         }
-        Exchange { attempt, takes, said }
+        Exchange { attempt, held_up, takes, said }
     }
 
     fn give(&self, at: Duration) -> Said {

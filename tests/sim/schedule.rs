@@ -141,7 +141,9 @@ async fn happen(place: Place, schedule: Schedule, dice: &Dice, depth: Depth) -> 
     town.close();
     let terms = Terms {
         settings: &|lane| lanes.get(lane).cloned().unwrap_or_default(),
-        is_even: schedule.latency.uneven <= 5 && schedule.latency.thought <= 5,
+        is_even: schedule.latency.held_up == 0
+            && schedule.latency.uneven <= 5
+            && schedule.latency.thought <= 5,
     };
     let verdict = judge(&entries, &records, &terms);
     Run { entries, records, verdict }
@@ -174,9 +176,15 @@ impl Schedule {
             let batch = *dice.pick(&[1, 2, 3, 10]);
             lanes.insert(Lane::inbound(name), LaneSettings { batch, ..settings(dice, post) });
         }
-        let quiet =
-            Latency { least: dice.below(30), uneven: dice.below(6), thought: dice.below(6), token: 800 };
+        let quiet = Latency {
+            held_up: 0,
+            least: dice.below(30),
+            uneven: dice.below(6),
+            thought: dice.below(6),
+            token: 800,
+        };
         let wild = Latency {
+            held_up: dice.below(3000),
             least: dice.below(300),
             uneven: dice.below(2000),
             thought: dice.below(3000),

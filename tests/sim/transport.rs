@@ -33,6 +33,7 @@ impl Transport for Wire {
             let token = token.map(|(_, value)| value.trim_start_matches("Bearer "));
             let terms = Terms { part: read.part, token, timeout: Some(request.timeout) };
             let exchange = self.network.meet(self.life, read.item, read.more, &read.contact, &terms);
+            self.depart(&exchange, &request.departure).await;
             sleep(exchange.takes).await;
             self.breathe().await;
             self.network.log.note(Event::Hears { attempt: exchange.attempt });

@@ -1,5 +1,6 @@
 //! Requests over real connections: a server with files, and a provider that takes them.
 
+mod departure;
 mod once;
 mod pool;
 mod servers;

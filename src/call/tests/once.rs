@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::call::{Answer, Outgoing, Payload, Shown, Transport, TransportError, send, send_once};
+use crate::call::{Answer, Departure, Outgoing, Payload, Shown, Transport, TransportError, send, send_once};
 
 /// Fails in one way at the first URL and in another at the second, and notes which were tried.
 struct Failing(TransportError, Mutex<Vec<String>>);
@@ -27,6 +27,7 @@ async fn a_request_that_must_not_arrive_twice_goes_nowhere_else_once_it_may_have
         body: Payload::Nothing,
         shown: Shown::Nothing,
         timeout: Duration::from_secs(1),
+        departure: Departure::default(),
     };
     let broken = || TransportError::Broken("reset".into());
     let unreachable = || TransportError::Connect("refused".into());

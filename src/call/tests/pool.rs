@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Barrier;
 
-use crate::call::{HttpTransport, NetworkPolicy, Outgoing, Payload, Shown, Transport};
+use crate::call::{Departure, HttpTransport, NetworkPolicy, Outgoing, Payload, Shown, Transport};
 
 /// How many channels there are.
 const AT_ONCE: usize = 200;
@@ -43,6 +43,7 @@ async fn what_many_channels_send_at_once_finds_its_connections_again() {
         body: Payload::Nothing,
         shown: Shown::Nothing,
         timeout: Duration::from_secs(20),
+        departure: Departure::default(),
     };
     for round in 0..5 {
         let answers = join_all((0..AT_ONCE).map(|_| transport.exchange(&request, &request.urls[0]))).await;

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 
 use super::servers::files;
 use crate::call::{
-    HttpTransport, NetworkPolicy, Outgoing, Payload, Response, Shown, Transport, TransportError,
+    Departure, HttpTransport, NetworkPolicy, Outgoing, Payload, Response, Shown, Transport, TransportError,
 };
 
 async fn ask(url: &str, timeout: Duration) -> Result<Response, TransportError> {
@@ -19,6 +19,7 @@ async fn ask(url: &str, timeout: Duration) -> Result<Response, TransportError> {
         body: Payload::Nothing,
         shown: Shown::Nothing,
         timeout,
+        departure: Departure::default(),
     };
     transport.exchange(&request, &request.urls[0]).await
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::servers::{files, provider};
 use crate::call::{
-    File, HttpTransport, NetworkPolicy, Outgoing, Part, PartContent, Payload, Response, Shown,
+    Departure, File, HttpTransport, NetworkPolicy, Outgoing, Part, PartContent, Payload, Response, Shown,
     TransportError, send,
 };
 use crate::wire::multipart::Boundary;
@@ -22,6 +22,7 @@ fn request(url: &str, body: Payload) -> Outgoing {
         body,
         shown: Shown::Nothing,
         timeout: Duration::from_secs(20),
+        departure: Departure::default(),
     }
 }
 

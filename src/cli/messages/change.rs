@@ -6,7 +6,7 @@ use std::time::Duration;
 use smol_str::SmolStr;
 
 use super::read;
-use crate::call::{self, HttpTransport, NetworkPolicy, Outgoing, Payload, Shown};
+use crate::call::{self, Departure, HttpTransport, NetworkPolicy, Outgoing, Payload, Shown};
 use crate::cli::Trouble;
 use crate::gateway::{Changed, Desk, StartError, Which};
 use crate::load::{AdminSettings, Settings, read_admin, read_installation};
@@ -142,5 +142,6 @@ fn request(admin: &AdminSettings, order: &Order) -> Result<Outgoing, url::ParseE
         body: Payload::Bytes(order.body().into()),
         shown: Shown::Nothing,
         timeout: PATIENCE,
+        departure: Departure::default(),
     })
 }

@@ -21,6 +21,7 @@ use smol_str::SmolStr;
 use tokio::time::Instant;
 
 use super::*;
+use crate::call::Departure;
 use crate::memory::{Memory, Remember};
 use crate::message::Fault;
 use crate::store::testing::{Folder, outbound};
@@ -216,8 +217,10 @@ impl Carrier for Script {
         &'a self,
         delivery: &'a Arc<Delivery>,
         more: &'a [Arc<Delivery>],
+        departure: Departure,
     ) -> BoxFuture<'a, Report> {
         async move {
+            departure.note(Instant::now());
             let index = {
                 let mut seen = self.seen.lock().unwrap();
                 let more: Vec<_> = more.iter().take(self.joins).cloned().collect();

@@ -166,7 +166,12 @@ async fn a_million_queued_stay_flat_in_memory() {
 struct Quick;
 
 impl Carrier for Quick {
-    fn attempt<'a>(&'a self, _: &'a Arc<Delivery>, _: &'a [Arc<Delivery>]) -> BoxFuture<'a, Report> {
+    fn attempt<'a>(
+        &'a self,
+        _: &'a Arc<Delivery>,
+        _: &'a [Arc<Delivery>],
+        _: Departure,
+    ) -> BoxFuture<'a, Report> {
         async { sent().into() }.boxed()
     }
 }

@@ -33,6 +33,7 @@ struct Attempt {
     /// What it delivers, in order; nothing where it is only needed for that.
     ids: Vec<DeliveryId>,
     lane: Lane,
+    contact: SmolStr,
     part: usize,
     began: Duration,
     said: Said,
@@ -45,7 +46,7 @@ struct Attempt {
 #[derive(Default)]
 struct Contact {
     queued: BTreeSet<DeliveryId>,
-    begun: Vec<Duration>,
+    departed: Vec<Duration>,
     under_way: Option<usize>,
 }
 
@@ -71,7 +72,7 @@ struct Delivery {
 /// A lane.
 #[derive(Default)]
 struct Known {
-    begun: Vec<Duration>,
+    departed: Vec<Duration>,
     arrived: Vec<Duration>,
     under_way: BTreeSet<usize>,
     /// Requests that delivered nothing.
@@ -174,7 +175,6 @@ impl Judge<'_> {
             Event::Answers { .. } => {}
             Event::Begins { attempt, life, item, more, contact, part, arrives, said } => {
                 let lane = self.lanes.entry(item.lane.clone()).or_default();
-                lane.begun.push(entry.at);
                 if !matches!(said, Said::Unreachable) {
                     lane.arrived.push(*arrives);
                 }
@@ -195,6 +195,7 @@ impl Judge<'_> {
                     life: *life,
                     ids: items().filter_map(|item| self.ids.get(item).copied()).collect(),
                     lane: item.lane.clone(),
+                    contact: contact.clone(),
                     part: *part,
                     began: entry.at,
                     said: said.clone(),
@@ -212,6 +213,7 @@ impl Judge<'_> {
                 self.attempts.insert(*attempt, begins);
                 items().for_each(|item| self.forward(number, item));
             }
+            Event::Departs { attempt } => self.departs(*attempt, entry.at),
             Event::Hears { attempt } => self.answered(*attempt, entry.at),
             Event::Settles { life, id, attempts, ending, new } => {
                 self.queue(number, new);

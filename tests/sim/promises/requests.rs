@@ -64,7 +64,6 @@ impl Judge<'_> {
     ) {
         let settings = (self.terms.settings)(&begins.lane);
         let known = self.contacts.entry((begins.lane.clone(), contact.clone())).or_default();
-        known.begun.push(entry.at);
         let mut broken = Vec::new();
         // None of those in between is left out.
         let first: Vec<DeliveryId> = known.queued.iter().copied().take(begins.ids.len()).collect();
@@ -133,6 +132,15 @@ impl Judge<'_> {
         }
     }
 
+    pub(super) fn departs(&mut self, number: usize, at: Duration) {
+        let Some(attempt) = self.attempts.get(&number) else { return };
+        self.lanes.entry(attempt.lane.clone()).or_default().departed.push(at);
+        if !attempt.ids.is_empty() {
+            let contact = (attempt.lane.clone(), attempt.contact.clone());
+            self.contacts.entry(contact).or_default().departed.push(at);
+        }
+    }
+
     pub(super) fn answered(&mut self, number: usize, at: Duration) {
         let Some(attempt) = self.attempts.get_mut(&number) else { return };
         let policy = (self.terms.settings)(&attempt.lane).retry;
@@ -176,21 +184,21 @@ impl Judge<'_> {
         for (lane, known) in &mut self.lanes {
             let settings = (self.terms.settings)(lane);
             if let Some(Credential { key, rate }) = settings.credential {
-                credentials.entry(key).or_insert((rate, Vec::new())).1.extend(&known.begun);
+                credentials.entry(key).or_insert((rate, Vec::new())).1.extend(&known.departed);
             }
             let mut check = |moments: &mut Vec<Duration>, rate, whose: &str| {
                 self.broken.extend(too_many(moments, rate, whose))
             };
-            check(&mut known.begun, settings.rate, &format!("set out in {lane}"));
+            check(&mut known.departed, settings.rate, &format!("depart in {lane}"));
             if self.terms.is_even {
                 check(&mut known.arrived, settings.rate, &format!("arrive from {lane}"));
             }
             for ((_, contact), known) in self.contacts.iter_mut().filter(|((of, _), _)| of == lane) {
-                check(&mut known.begun, settings.per_contact, &format!("set out to {contact} in {lane}"));
+                check(&mut known.departed, settings.per_contact, &format!("depart to {contact} in {lane}"));
             }
         }
-        for (key, (rate, mut begun)) in credentials {
-            self.broken.extend(too_many(&mut begun, rate, &format!("set out with {key}")));
+        for (key, (rate, mut departed)) in credentials {
+            self.broken.extend(too_many(&mut departed, rate, &format!("depart with {key}")));
         }
     }
 }

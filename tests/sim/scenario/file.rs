@@ -252,6 +252,7 @@ impl Scenario {
             deeds,
             lanes: self.channel.lanes(post),
             latency: Latency {
+                held_up: 0,
                 least: 20,
                 uneven: 5,
                 thought: 5,
