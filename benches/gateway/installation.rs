@@ -99,18 +99,18 @@ impl Drop for Folder {
 
 /// An installation.
 #[derive(Clone, Copy)]
-pub struct Installation {
+pub struct Installation<'a> {
     /// Platform and provider.
     pub sink: SocketAddr,
     /// How fast requests to the platform may be.
-    pub platform_rate: &'static str,
+    pub platform_rate: &'a str,
     /// How many channels of `WhatsApp` there are,
     pub chats: usize,
     /// and how many of the SMS provider.
     pub channels: usize,
 }
 
-impl Installation {
+impl Installation<'_> {
     /// Writes it into a folder.
     pub fn write(self, folder: &Folder) {
         let Self { sink, platform_rate, chats, channels } = self;

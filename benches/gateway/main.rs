@@ -2,7 +2,7 @@
 //! `docs/guide/performance.md`.
 //!
 //! `cargo bench --bench gateway -- [case] ..` runs the cases of that name, or all but the soak and `nodes`. The environment changes
-//! their size: `PATCHCORD_BENCH_RUNS` (3), `_SECONDS` (3), `_CONNECTIONS` (32), `_CHANNELS` (`1,100,300,1000`), `_QUEUED`
+//! their size: `PATCHCORD_BENCH_RUNS` (3), `_SECONDS` (3), `_CONNECTIONS` (32), `_CHANNELS` (`1,100,300,1000`), `_RATE` (20), `_QUEUED`
 //! (1000000), and `PATCHCORD_SOAK` (30 minutes) with `PATCHCORD_SOAK_RATE` (100/s each way). With `PATCHCORD_BENCH_POSTGRES`
 //! the store is in that database, in a schema that is dropped afterwards. `nodes` needs it, with as many nodes as
 //! `PATCHCORD_BENCH_NODES` (`1,2,4`) says.

@@ -1,4 +1,4 @@
-//! Twenty requests a second and channel, by the clock of the one who receives them, in many channels at once.
+//! The rate of each channel, by the clock of the one who receives them, in many channels at once.
 
 use std::time::{Duration, Instant};
 
@@ -9,8 +9,6 @@ use super::process::Process;
 use super::scale::Scale;
 use super::sink::Sink;
 
-/// The rate of every channel.
-const RATE: usize = 20;
 /// The share of it, in per cent, that is used where the machine is fast enough.
 const CARRIED: f64 = 98.0;
 /// By how much requests may arrive unevenly, in milliseconds; where the receiver stands still for longer, no sender knows.
@@ -32,16 +30,17 @@ pub fn pace(scale: &Scale) {
         "receiver late ms"
     );
     for channels in &scale.channels {
-        one(*channels, scale.lasts * 2);
+        one(*channels, scale.rate, scale.lasts * 2);
     }
     println!();
 }
 
-fn one(channels: usize, lasts: Duration) {
+fn one(channels: usize, rate: usize, lasts: Duration) {
     let (folder, sink) = (Folder::new(), Sink::start());
-    Installation { sink: sink.address, platform_rate: "20/s", chats: 1, channels }.write(&folder);
+    let platform_rate = format!("{rate}/s");
+    Installation { sink: sink.address, platform_rate: &platform_rate, chats: 1, channels }.write(&folder);
     // More than can go, so that every channel always has something to send.
-    fill(&folder.store(), channels, channels * RATE * (lasts.as_secs() as usize + 4));
+    fill(&folder.store(), channels, channels * rate * (lasts.as_secs() as usize + 4));
     let process = Process::serve(&folder.0);
     sink.wait(1, Duration::from_secs(20));
     // Connections are opened first.
@@ -60,7 +59,7 @@ fn one(channels: usize, lasts: Duration) {
     let most = moments.iter().map(|moments| most_in_a_second(moments)).max().unwrap_or(0);
     moments.iter_mut().for_each(|moments| moments.retain(|at| (began..ended).contains(at)));
     let count: usize = moments.iter().map(Vec::len).sum();
-    let ideal = RATE as f64 * lasts.as_secs_f64();
+    let ideal = rate as f64 * lasts.as_secs_f64();
     let shares: Vec<f64> = moments.iter().map(|moments| moments.len() as f64 / ideal * 100.0).collect();
     let share = median(shares.clone());
     let slowest = shares.into_iter().fold(f64::INFINITY, f64::min);
@@ -77,5 +76,5 @@ fn one(channels: usize, lasts: Duration) {
             count as f64 / ideal
         );
     }
-    assert!(most <= RATE || late > UNEVEN, "{most} requests came within a second");
+    assert!(most <= rate || late > UNEVEN, "{most} requests came within a second");
 }

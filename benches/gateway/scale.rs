@@ -19,6 +19,8 @@ pub struct Scale {
     pub nodes: Vec<usize>,
     /// How many channels send at the same time, one after another.
     pub channels: Vec<usize>,
+    /// How many requests a second and channel.
+    pub rate: usize,
     /// How many messages are queued before a start.
     pub queued: usize,
     /// How many mappings are loaded,
@@ -42,6 +44,7 @@ impl Scale {
             postgres: server(),
             nodes: counts("PATCHCORD_BENCH_NODES", "1,2,4"),
             channels: counts("PATCHCORD_BENCH_CHANNELS", "1,100,300,1000"),
+            rate: variable("PATCHCORD_BENCH_RATE").unwrap_or(20),
             queued: variable("PATCHCORD_BENCH_QUEUED").unwrap_or(1_000_000),
             mappings: 200,
             loaded_channels: 10_000,
@@ -59,6 +62,7 @@ impl Scale {
             postgres: server().or_else(postgres::server),
             nodes: vec![2],
             channels: vec![2],
+            rate: 20,
             queued: 2_000,
             mappings: 3,
             loaded_channels: 20,
