@@ -9,11 +9,17 @@
 //!   and this is all that the sender can know about it. One that has not departed yet (it fetches a file, connects,
 //!   waits for a core) may do so at any moment.
 //! - After a pause of the sender there is no burst: the schedule goes on from now.
+//! - The first requests after a pause find no connection, and the other side may take much longer than the network's
+//!   unevenness to take a new one. Those have an allowance of their own, up to [`COLD_CAP`], which costs little, since
+//!   it is made once.
 //!
 //! A server that takes its time differently for each request looks like a network that does. The allowance is
 //! therefore scaled down where it would cost more than [`BUDGET`] of the rate on average, so that at least 98 %
 //! of the rate is used in any case. The law is exact for a network that delays requests unevenly by up to [`CAP`]
 //! each and by up to [`BUDGET`] of the window on average; beyond that no sender can have both.
+//!
+//! Where this machine is overloaded, the other side may be so as well, if it is near. The lane knows it by its own timers,
+//! which are late then; the allowance is then neither scaled down nor capped: the rate can't be used up anyway.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -30,11 +36,17 @@ const SCHEDULE_MARGIN: f64 = 0.0075;
 const LOG_MARGIN: f64 = 0.005;
 /// The largest allowance for one late arrival.
 const CAP: Duration = Duration::from_millis(50);
+/// The largest allowance for a request that found no connection, or that was under way while this machine was overloaded.
+const COLD_CAP: Duration = Duration::from_millis(500);
+/// How long a connection that nothing uses is surely kept (five seconds are the shortest that is usual).
+const KEPT_ALIVE: Duration = Duration::from_secs(4);
+/// By how much timers are late where nothing is wrong.
+const USUAL: Duration = Duration::from_millis(5);
 /// The share of the window that allowances may cost on average.
 const BUDGET: f64 = 0.01;
 /// How late the schedule may be and still catch up; beyond, it goes on from now.
 const CATCH_UP: Duration = Duration::from_millis(50);
-/// How many durations "lately" means.
+/// How many durations "lately" means, not counting those of requests that found no connection.
 const LATELY: usize = 64;
 /// How many durations it takes to know the shortest; until then every request has the full allowance.
 const ENOUGH: usize = 32;
@@ -54,6 +66,12 @@ pub struct Pacer {
     durations: VecDeque<Duration>,
     /// The shortest of them; zero until there are enough.
     shortest: Duration,
+    /// The shortest duration of a request that found a connection, once there was one.
+    shortest_warm: Option<Duration>,
+    /// Up to then a request finds a connection.
+    warm_until: Option<Instant>,
+    /// The moment that the lane waits for, to start a request.
+    awaited: Option<Instant>,
     /// The mean allowance before scaling, in seconds.
     mean: f64,
 }
@@ -87,6 +105,10 @@ struct Logged {
     departed: Option<Instant>,
     /// From its departure to its end, once it is over.
     duration: Option<Duration>,
+    /// It finds no connection, as far as is known.
+    is_cold: bool,
+    /// How long it may have waited for a core.
+    waited: Duration,
 }
 
 impl Logged {
@@ -118,6 +140,9 @@ impl Pacer {
             reserved: 0,
             durations: VecDeque::new(),
             shortest: Duration::ZERO,
+            shortest_warm: None,
+            warm_until: None,
+            awaited: None,
             mean: 0.0,
         }
     }
@@ -143,19 +168,31 @@ impl Pacer {
         if std::mem::take(&mut self.resting) {
             self.next_at = self.next_at.max(now);
         }
-        self.log_allows(&limit, now).map_or(self.next_at, |allowed| self.next_at.max(allowed))
+        let ready_at = self.log_allows(&limit, now).map_or(self.next_at, |allowed| self.next_at.max(allowed));
+        if ready_at > now {
+            self.awaited = Some(ready_at);
+        }
+        ready_at
     }
 
     /// There is nothing to start, or something else than the rate forbids it: time that passes now is not made
     /// up for.
     pub fn rest(&mut self) {
         self.resting = true;
+        self.awaited = None;
     }
 
     /// A request starts now; its departure is told by whoever sends it.
     pub fn start(&mut self, now: Instant, departure: Departure) -> Ticket {
+        let late =
+            self.awaited.take().map_or(Duration::ZERO, |awaited| now.saturating_duration_since(awaited));
         let ticket = self.reserve(now, now);
         self.take(ticket, now, departure);
+        if let Some(limit) = self.limit.filter(|_| late > USUAL) {
+            // Those that were under way may have been held up as well, and since the turn before this one.
+            let waited = late * 2 + limit.spacing;
+            self.log.iter_mut().for_each(|logged| logged.waited = logged.waited.max(waited));
+        }
         ticket
     }
 
@@ -167,9 +204,17 @@ impl Pacer {
         let behind = at.checked_sub(CATCH_UP).unwrap_or(at);
         self.next_at = self.next_at.max(behind) + limit.spacing;
         self.resting = false;
-        let counts = |departed: Instant| departed + CAP + limit.log_window > now;
+        let counts = |departed: Instant| departed + COLD_CAP + limit.log_window > now;
         self.log.retain(|logged| logged.departed().is_none_or(counts));
-        self.log.push(Logged { ticket, start: at, departure: None, departed: None, duration: None });
+        self.log.push(Logged {
+            ticket,
+            start: at,
+            departure: None,
+            departed: None,
+            duration: None,
+            is_cold: false,
+            waited: Duration::ZERO,
+        });
         ticket
     }
 
@@ -187,8 +232,10 @@ impl Pacer {
 
     /// A request starts in its turn.
     pub fn take(&mut self, ticket: Ticket, now: Instant, departure: Departure) {
+        let is_cold = self.warm_until.is_none_or(|until| until < now);
         if let Some(logged) = self.logged(ticket) {
             (logged.start, logged.departure) = (logged.start.max(now), Some(departure));
+            logged.is_cold = is_cold;
         }
     }
 
@@ -207,9 +254,15 @@ impl Pacer {
         let departed = logged.departed();
         let duration = departed.map_or(Duration::ZERO, |departed| now.saturating_duration_since(departed));
         (logged.departed, logged.duration) = (Some(departed.unwrap_or(now)), Some(duration));
+        let is_cold = logged.is_cold;
         if departed.is_none() {
             return;
         }
+        self.warm_until = Some(now + KEPT_ALIVE);
+        if is_cold {
+            return;
+        }
+        self.shortest_warm = Some(self.shortest_warm.map_or(duration, |shortest| shortest.min(duration)));
         self.durations.push_back(duration);
         if self.durations.len() > LATELY {
             self.durations.pop_front();
@@ -252,13 +305,25 @@ impl Pacer {
     /// the earliest.
     fn counts_from(&self, it: &Logged, limit: &Limit, scale: f64, now: Instant) -> Instant {
         match it.departed() {
-            // One that is still under way when its window is over may not have arrived before.
-            Some(departed) => departed + self.lateness(it.duration.unwrap_or(limit.window)).mul_f64(scale),
+            Some(departed) => departed + self.allowance(it, limit, scale),
             None => it.start.max(now),
         }
     }
 
-    /// By how much later than the fastest a request may have arrived.
+    /// By how much later than the fastest a request is taken to have arrived.
+    fn allowance(&self, it: &Logged, limit: &Limit, scale: f64) -> Duration {
+        // One that is still under way when its window is over may not have arrived before.
+        let duration = it.duration.unwrap_or(limit.window);
+        if it.is_cold {
+            // The one that it is compared with may be up to one allowance slower than the fastest.
+            let warm = self.shortest_warm.unwrap_or_default().saturating_sub(CAP);
+            return duration.saturating_sub(warm).min(COLD_CAP);
+        }
+        let waited = duration.saturating_sub(self.shortest).min(it.waited).min(COLD_CAP);
+        self.lateness(duration).mul_f64(scale).max(waited)
+    }
+
+    /// By how much a request that found a connection may have arrived later than the fastest would have.
     fn lateness(&self, duration: Duration) -> Duration {
         duration.saturating_sub(self.shortest).min(CAP)
     }
