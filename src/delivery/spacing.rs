@@ -1,7 +1,7 @@
 //! The rate for each contact: pure.
 //!
-//! Requests to one contact are spaced evenly, from departure on, so no window holds more of them than the rate allows. Only contacts
-//! that were written to within one space are remembered. What an earlier process sent is not known, so every contact
+//! Requests to one contact are spaced evenly, from departure on, so no window holds more of them than the rate allows.
+//! Only contacts that were written to within one space are remembered. What an earlier process sent is not known, so every contact
 //! counts as written to by then.
 
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ use super::rate::Rate;
 /// How many contacts are remembered before those that are free again are forgotten.
 const SWEEP: usize = 1024;
 
-/// By how much the space is longer than it had to be if every request arrived as fast as the others.
+/// By how much the space is longer than the rate asks for: not every request arrives as fast as the one before it.
 const MARGIN: f64 = 0.0075;
 
 /// When each contact may be written to again.

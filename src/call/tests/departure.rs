@@ -7,24 +7,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
+use super::request;
 use super::servers::provider;
-use crate::call::{
-    Departure, File, HttpTransport, NetworkPolicy, Outgoing, Payload, Response, Shown, TransportError, send,
-};
+use crate::call::{File, HttpTransport, NetworkPolicy, Outgoing, Payload, Response, TransportError, send};
 
 const SLOW: Duration = Duration::from_millis(300);
-
-fn request(method: &str, url: &str, body: Payload) -> Outgoing {
-    Outgoing {
-        method: method.into(),
-        urls: vec![url.parse().unwrap()],
-        headers: vec![],
-        body,
-        shown: Shown::Nothing,
-        timeout: Duration::from_secs(20),
-        departure: Departure::default(),
-    }
-}
 
 async fn sent(request: &Outgoing) -> Result<Response, TransportError> {
     send(&HttpTransport::new(NetworkPolicy { allow_private: true }).unwrap(), request).await
@@ -57,7 +44,7 @@ async fn a_request_departs_when_its_connection_takes_it_and_not_when_it_is_answe
         ("POST", Payload::Bytes(Bytes::new())),
         ("POST", Payload::Bytes("b".into())),
     ] {
-        let request = request(method, &url, body);
+        let request = Outgoing { method: method.into(), ..request(&url, body) };
         assert_eq!(request.departure.at(), None);
         let began = Instant::now();
         sent(&request).await.unwrap();
@@ -69,7 +56,7 @@ async fn a_request_departs_when_its_connection_takes_it_and_not_when_it_is_answe
 #[tokio::test]
 async fn a_request_with_a_file_departs_when_the_file_comes() {
     let (from, (to, ..)) = (slow().await, provider(u64::MAX).await);
-    let request = request("POST", &to, Payload::File(File { url: from, limit: 100 }));
+    let request = request(&to, Payload::File(File { url: from, limit: 100 }));
     let began = Instant::now();
     sent(&request).await.unwrap();
     assert!(request.departure.at().unwrap() >= began + SLOW);
@@ -78,7 +65,7 @@ async fn a_request_with_a_file_departs_when_the_file_comes() {
 #[tokio::test]
 async fn what_never_went_has_not_departed() {
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let request = request("POST", &format!("http://{gone}/"), Payload::Bytes("b".into()));
+    let request = request(&format!("http://{gone}/"), Payload::Bytes("b".into()));
     assert!(matches!(sent(&request).await, Err(TransportError::Connect(_))));
     assert_eq!(request.departure.at(), None);
 }

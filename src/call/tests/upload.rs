@@ -5,26 +5,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::request;
 use super::servers::{files, provider};
 use crate::call::{
-    Departure, File, HttpTransport, NetworkPolicy, Outgoing, Part, PartContent, Payload, Response, Shown,
-    TransportError, send,
+    File, HttpTransport, NetworkPolicy, Outgoing, Part, PartContent, Payload, Response, TransportError, send,
 };
 use crate::wire::multipart::Boundary;
 
 const OPEN: NetworkPolicy = NetworkPolicy { allow_private: true };
-
-fn request(url: &str, body: Payload) -> Outgoing {
-    Outgoing {
-        method: "POST".into(),
-        urls: vec![url.parse().unwrap()],
-        headers: vec![],
-        body,
-        shown: Shown::Nothing,
-        timeout: Duration::from_secs(20),
-        departure: Departure::default(),
-    }
-}
 
 fn file(url: &str) -> File {
     File { url: url.into(), limit: 100_000_000 }
